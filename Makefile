@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0
+# The commands of the README; each is a script of its own, with --help.
+
+MAKEFLAGS += --no-print-directory
+export DOMAIN DEBUG KSRC V SHARE JOBS TESTS
+
+all: run
+
+# Set up, build, boot, and show bus1 at work.
+run:
+	@scripts/run
+
+# Every test; ends with `N passed, N failed, N skipped`.
+test:
+	@scripts/test
+
+# A busybox shell in the guest, with the examples in $PATH.
+shell:
+	@scripts/setup && scripts/build && scripts/shell
+
+build:
+	@scripts/setup && scripts/build
+
+# patches/ again, after a change to the files.
+regen:
+	@scripts/regen
+
+check:
+	@scripts/check-sync && scripts/check-layers && scripts/check-style
+
+clean:
+	rm -rf build
+
+.PHONY: all run test shell build regen check clean

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: the file descriptor
+ */
+
+#include <linux/anon_inodes.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/poll.h>
+#include <linux/seq_file.h>
+#include <linux/uidgid.h>
+#include <linux/user_namespace.h>
+
+#include "file.h"
+#include "teardown.h"
+
+static int bus1_file_release(struct inode *inode, struct file *file)
+{
+	struct bus1_peer *peer = file->private_data;
+
+	bus1_peer_disconnect(peer);
+	bus1_space_put(&peer->space);
+	return 0;
+}
+
+static __poll_t bus1_file_poll(struct file *file, poll_table *wait)
+{
+	struct bus1_peer *peer = file->private_data;
+	struct bus1_space *space = &peer->space;
+	__poll_t events;
+
+	poll_wait(file, &space->waitq, wait);
+
+	spin_lock(&space->data);
+	if (space->down)
+		events = EPOLLHUP;
+	else if (bus1_space_readable_locked(space))
+		events = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
+	else
+		events = EPOLLOUT | EPOLLWRNORM;
+	spin_unlock(&space->data);
+	return events;
+}
+
+static int bus1_file_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct bus1_peer *peer = file->private_data;
+
+	return bus1_pool_mmap(&peer->pool, vma);
+}
+
+#ifdef CONFIG_PROC_FS
+static void show_resource(struct seq_file *m, const char *name,
+			  const struct bus1_quota *quota, enum bus1_resource r)
+{
+	seq_printf(m, "bus1-%s:\t%u %u\n", name, quota->used.of[r],
+		   quota->max.of[r]);
+}
+
+static void show_claims(struct seq_file *m, const struct bus1_quota *quota)
+{
+	struct user_namespace *ns = seq_user_ns(m);
+	struct bus1_claim *claim;
+	struct rb_node *rb;
+
+	for (rb = rb_first(&quota->claims); rb; rb = rb_next(rb)) {
+		claim = rb_entry(rb, struct bus1_claim, rb);
+		seq_printf(m, "bus1-claim:\t%u %u %u %u %u\n",
+			   from_kuid_munged(ns, claim->user->uid),
+			   claim->used.of[BUS1_SLICES],
+			   claim->used.of[BUS1_HANDLES],
+			   claim->used.of[BUS1_BYTES],
+			   claim->used.of[BUS1_FDS]);
+	}
+}
+
+static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+
+	show_resource(m, "slices", &space->quota, BUS1_SLICES);
+	show_resource(m, "handles", &space->quota, BUS1_HANDLES);
+	show_resource(m, "bytes", &space->quota, BUS1_BYTES);
+	show_resource(m, "fds", &space->quota, BUS1_FDS);
+	seq_printf(m, "bus1-nodes:\t%zu\n", space->n_nodes);
+	seq_printf(m, "bus1-ids:\t%zu\n", space->n_handles);
+	bus1_space_readable_locked(space);
+	seq_printf(m, "bus1-queued:\t%zu %u\n", space->queue.n_committed,
+		   space->quota.used.of[BUS1_BYTES]);
+	seq_printf(m, "bus1-sent:\t%llu\n", peer->n_sent);
+	seq_printf(m, "bus1-received:\t%llu\n", peer->n_received);
+	show_claims(m, &space->quota);
+}
+
+static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct bus1_peer *peer = file->private_data;
+
+	seq_printf(m, "bus1-id:\t%llu\n", peer->id);
+	seq_printf(m, "bus1-waiting:\t%d\n", atomic_read(&peer->n_waiting));
+	seq_puts(m, "bus1-owed:\t0\nbus1-awaited:\t0\n");
+	seq_printf(m, "bus1-pool:\t%lu\n",
+		   bus1_pool_resident(&peer->pool) << (PAGE_SHIFT - 10));
+
+	mutex_lock(&peer->space.local);
+	seq_printf(m, "bus1-seed:\t%d\n", !!peer->seed);
+	spin_lock(&peer->space.data);
+	show_peer_locked(m, peer);
+	spin_unlock(&peer->space.data);
+	mutex_unlock(&peer->space.local);
+}
+#else
+#define bus1_file_show_fdinfo NULL
+#endif
+
+static const struct file_operations bus1_file_ops = {
+	.owner = THIS_MODULE,
+	.release = bus1_file_release,
+	.poll = bus1_file_poll,
+	.mmap = bus1_file_mmap,
+	.show_fdinfo = bus1_file_show_fdinfo,
+	.llseek = noop_llseek,
+};
+
+/**
+ * bus1_file_open() - make a descriptor for a peer
+ * @peer:	peer; its reference goes to the file, on success
+ * @nonblock:	whether to set O_NONBLOCK
+ *
+ * Return: the descriptor, or a negative errno.
+ */
+int bus1_file_open(struct bus1_peer *peer, bool nonblock)
+{
+	return anon_inode_getfd("[bus1]", &bus1_file_ops, peer,
+				O_RDWR | O_CLOEXEC |
+				(nonblock ? O_NONBLOCK : 0));
+}
+
+/**
+ * bus1_file_is_peer() - whether a file is a peer
+ * @file:	file
+ *
+ * Return: true if its private data is a &struct bus1_peer.
+ */
+bool bus1_file_is_peer(const struct file *file)
+{
+	return file->f_op == &bus1_file_ops;
+}

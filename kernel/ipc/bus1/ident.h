@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * bus1: who a peer is
+ */
+#ifndef _BUS1_IDENT_H
+#define _BUS1_IDENT_H
+
+#include <linux/kref.h>
+#include <linux/uidgid_types.h>
+
+struct mem_cgroup;
+struct pid;
+struct ucounts;
+
+/**
+ * struct bus1_ident - the identity that a peer was opened with
+ * @ref:	keeps the memory: the peer's, and one per unread message it sent
+ * @user:	user namespace and effective user ID, referenced
+ * @pid:	thread group, referenced
+ * @uid:	effective user ID
+ * @gid:	effective group ID
+ * @memcg:	memory cgroup, referenced, or NULL
+ *
+ * Constant from birth: who has a reference reads it without a lock. A peer that
+ * is adopted gets another one.
+ */
+struct bus1_ident {
+	struct kref ref;
+	struct ucounts *user;
+	struct pid *pid;
+	kuid_t uid;
+	kgid_t gid;
+	struct mem_cgroup *memcg;
+};
+
+struct bus1_ident *bus1_ident_new(struct ucounts *user);
+void bus1_ident_put(struct bus1_ident *ident);
+
+static inline struct bus1_ident *bus1_ident_get(struct bus1_ident *ident)
+{
+	kref_get(&ident->ref);
+	return ident;
+}
+
+#endif /* _BUS1_IDENT_H */

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * bus1: every number and every mask of valid flags
+ */
+#ifndef _BUS1_LIMITS_H
+#define _BUS1_LIMITS_H
+
+#include <linux/build_bug.h>
+#include <linux/limits.h>
+#include <linux/sizes.h>
+#include <uapi/linux/bus1.h>
+#include <uapi/linux/uio.h>
+
+/* Flags that this kernel knows, per call. */
+#define BUS1_OPEN_FLAGS		BUS1_OPEN_NONBLOCK
+#define BUS1_RESET_FLUSH_ALL	(BUS1_RESET_FLUSH | BUS1_RESET_FLUSH_SEED)
+#define BUS1_RESET_FLAGS	(BUS1_RESET_FLUSH_ALL | BUS1_RESET_ADOPT)
+#define BUS1_DESTROY_FLAGS	BUS1_DESTROY_RELEASE_HANDLES
+#define BUS1_SEND_FLAGS		(BUS1_SEND_CONTINUE | BUS1_SEND_SEED | \
+				 BUS1_SEND_HANDLES | BUS1_SEND_FDS)
+#define BUS1_RECV_FLAGS		(BUS1_RECV_SEED | BUS1_RECV_INSTALL_FDS | \
+				 BUS1_RECV_NONBLOCK | BUS1_RECV_RELEASE)
+
+/* bus1_call() packs the flags of both halves into one word. */
+static_assert(BUS1_SEND_FLAGS < (1U << 16));
+static_assert(BUS1_RECV_FLAGS < (1U << 16));
+
+/* Bits of a handle ID that its owner may not choose. */
+#define BUS1_HANDLE_FLAGS	(BUS1_HANDLE_FLAG_MANAGED | \
+				 BUS1_HANDLE_FLAG_REMOTE | \
+				 BUS1_HANDLE_FLAG_NEW)
+/* Where the counter of kernel-chosen IDs starts in an ID. */
+#define BUS1_HANDLE_ID_SHIFT	3
+static_assert(BUS1_HANDLE_FLAGS == (1ULL << BUS1_HANDLE_ID_SHIFT) - 1);
+
+static_assert(BUS1_VEC_MAX == UIO_MAXIOV);
+
+/* Every limit fits into an int, so that sums of two fit into a long. */
+#define BUS1_LIMIT_MAX		INT_MAX
+
+/* Defaults of what all peers of one user may use together. */
+#define BUS1_USER_SLICES	65536
+#define BUS1_USER_HANDLES	262144
+#define BUS1_USER_BYTES		SZ_64M
+#define BUS1_USER_FDS		4096
+#define BUS1_USER_PEERS		4096
+
+/* A peer's default limit is its user's, divided by this. */
+#define BUS1_PEER_SHARE		4
+
+/*
+ * The share rule accepts a charge c of a claimant that holds s when
+ * s + c <= (L - U + s) / (n + 1). Say n - 1 claimants took all they could.
+ * The first got at most L / 2, and each later one at most 1 / (n + 1) of what
+ * the others left, so that L - U >= L / n remains and the n-th claimant gets at
+ * least L / (n * (n + 1)), whatever the others did. The numbers that abi.md
+ * promises for the default limits follow:
+ */
+#define BUS1_GUARANTEED(limit, n)	((limit) / ((n) * ((n) + 1)))
+static_assert(BUS1_GUARANTEED(BUS1_USER_SLICES / BUS1_PEER_SHARE, 127) >= 1);
+static_assert(BUS1_GUARANTEED(BUS1_USER_FDS / BUS1_PEER_SHARE, 31) >= 1);
+static_assert(BUS1_GUARANTEED(BUS1_USER_BYTES / BUS1_PEER_SHARE, 15) >= SZ_64K);
+static_assert(BUS1_GUARANTEED(BUS1_USER_BYTES / BUS1_PEER_SHARE, 3) >= SZ_1M);
+
+/*
+ * Pages below this offset stay allocated when no slice uses them: enough for
+ * one message of 64 KiB in flight and one held, without going to the page
+ * allocator for each.
+ */
+#define BUS1_POOL_CACHE		SZ_128K
+/* Slices are placed at multiples of this; the smallest takes this much. */
+#define BUS1_POOL_ALIGN		8
+/*
+ * The pool is a sparse file of this size. Slices in use are bounded by quota;
+ * best fit keeps the file's used part within a small factor of that, and the
+ * address space of a receiver bounds what it could map anyway.
+ */
+#define BUS1_POOL_SIZE		(1ULL << 40)
+
+/* How many steps are made under one spin lock, or with preemption off. */
+#define BUS1_BATCH		64
+
+/* How often a send faults its payload in before it copies it to a buffer. */
+#define BUS1_FAULT_TRIES	3
+
+#endif /* _BUS1_LIMITS_H */

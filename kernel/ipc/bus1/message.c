@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: messages
+ */
+
+#include <linux/bug.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/slab.h>
+
+#include "message.h"
+
+/**
+ * bus1_message_new() - allocate a message that is not charged yet
+ * @space:	receiver
+ * @pool:	the receiver's pool
+ * @n_bytes:	length of the payload
+ * @n_handles:	number of handles
+ * @n_fds:	number of files
+ * @gfp:	how to allocate
+ *
+ * Return: the message or NULL.
+ */
+struct bus1_message *bus1_message_new(struct bus1_space *space,
+				      struct bus1_pool *pool, u64 n_bytes,
+				      u32 n_handles, u32 n_fds, gfp_t gfp)
+{
+	struct bus1_message *message;
+	size_t n_pointers = n_handles + n_fds;
+
+	message = kvmalloc(sizeof(*message) + n_pointers * sizeof(void *), gfp);
+	if (!message)
+		return NULL;
+
+	memset(message, 0, sizeof(*message) + n_pointers * sizeof(void *));
+	bus1_entry_init(&message->entry, BUS1_ENTRY_MESSAGE);
+	message->space = space;
+	message->pool = pool;
+	message->n_bytes = n_bytes;
+	message->n_handles = n_handles;
+	message->n_fds = n_fds;
+	message->handles = (void *)(message + 1);
+	message->files = (void *)(message->handles + n_handles);
+	return message;
+}
+
+/* Free the slice and everything that is still charged. */
+static void give_back(struct bus1_message *message)
+{
+	struct bus1_space *space = message->space;
+
+	spin_lock(&space->data);
+	if (message->slice.size) {
+		if (bus1_pool_retire(message->pool, &message->slice)) {
+			spin_unlock(&space->data);
+			bus1_pool_punch(message->pool, &message->slice);
+			spin_lock(&space->data);
+		}
+		bus1_pool_free(message->pool, &message->slice);
+	}
+	bus1_message_uncharge_locked(message, &message->charged);
+	spin_unlock(&space->data);
+}
+
+/**
+ * bus1_message_free() - free a message and give back all it holds
+ * @message:	message that is in no queue, or NULL
+ *
+ * Sleeps. Gives its carried references back, so the caller may hold the local
+ * lock of a peer but no data lock.
+ */
+void bus1_message_free(struct bus1_message *message)
+{
+	if (!message)
+		return;
+	bus1_message_drop_handles(message);
+	bus1_message_drop_files(message);
+	give_back(message);
+	bus1_node_put(message->dest);
+	bus1_ident_put(message->sender);
+	kvfree(message);
+}
+
+static void get_amount(const struct bus1_message *message,
+		       struct bus1_amount *amount)
+{
+	amount->of[BUS1_SLICES] = 1;
+	amount->of[BUS1_HANDLES] = message->n_handles;
+	/* Saturated: more than any limit. */
+	amount->of[BUS1_BYTES] = min_t(u64, bus1_message_size(message), U32_MAX);
+	amount->of[BUS1_FDS] = message->n_fds;
+}
+
+static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
+{
+	struct bus1_space *space = message->space;
+	struct bus1_amount amount;
+	int err;
+
+	lockdep_assert_held(&space->data);
+
+	get_amount(message, &amount);
+	if (claim)
+		err = bus1_quota_charge(&space->quota, claim, &amount);
+	else
+		err = bus1_quota_charge_own(&space->quota, &amount);
+	if (err)
+		return err;
+
+	err = bus1_pool_alloc(message->pool, &message->slice,
+			      bus1_message_size(message));
+	if (err) {
+		bus1_quota_uncharge(&space->quota, claim, &amount);
+		return err;
+	}
+	message->claim = claim;
+	message->charged = amount;
+	return 0;
+}
+
+/**
+ * bus1_message_charge() - charge a message to its receiver
+ * @message:	message whose sender is set
+ * @gfp:	how to allocate a claim if the sender has none
+ *
+ * Also allocates the slice. May sleep.
+ *
+ * Return: 0; -EDQUOT, -EXFULL or -EMSGSIZE, see bus1_quota_charge(); -ENOMEM.
+ */
+int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
+{
+	struct bus1_space *space = message->space;
+	struct bus1_claim *claim, *spare = NULL;
+	struct ucounts *user;
+	int err = 0;
+
+	for (;;) {
+		spin_lock(&space->data);
+		user = bus1_quota_claimant(&space->quota, message->sender->user);
+		claim = bus1_quota_claim(&space->quota, user, &spare);
+		if (claim)
+			err = charge_locked(message, claim);
+		spin_unlock(&space->data);
+		if (claim)
+			break;
+		spare = bus1_claim_new(user, gfp);
+		if (!spare)
+			return -ENOMEM;
+	}
+	bus1_claim_free(spare);
+	return err;
+}
+
+/**
+ * bus1_message_charge_own() - charge a message of a peer to itself
+ * @message:	message
+ *
+ * Return: 0 or -ENOBUFS.
+ */
+int bus1_message_charge_own(struct bus1_message *message)
+{
+	int err;
+
+	spin_lock(&message->space->data);
+	err = charge_locked(message, NULL);
+	spin_unlock(&message->space->data);
+	return err == -EXFULL ? -ENOBUFS : err;
+}
+
+/**
+ * bus1_message_uncharge_locked() - give back a part of a message's charge
+ * @message:	message whose receiver's @data is held
+ * @amount:	what to give back, at most &struct bus1_message.charged
+ */
+void bus1_message_uncharge_locked(struct bus1_message *message,
+				  const struct bus1_amount *amount)
+{
+	const struct bus1_amount less = *amount;
+	enum bus1_resource r;
+
+	lockdep_assert_held(&message->space->data);
+
+	bus1_quota_uncharge(&message->space->quota, message->claim, &less);
+	for (r = 0; r < BUS1_RESOURCES; r++)
+		message->charged.of[r] -= less.of[r];
+}
+
+/**
+ * bus1_message_attach() - let a message carry a reference
+ * @message:	message
+ * @i:		which of its handles
+ * @node:	node to refer to
+ * @gfp:	how to allocate what is new to the receiver
+ *
+ * A dead node leaves the handle NULL. Waits for destructions under way.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int bus1_message_attach(struct bus1_message *message, u32 i,
+			struct bus1_node *node, gfp_t gfp)
+{
+	return bus1_handle_attach(node, message->space, gfp,
+				  &message->handles[i]);
+}
+
+/**
+ * bus1_message_take_files() - let a message carry files
+ * @message:	message
+ * @files:	as many files as it was made for
+ *
+ * Return: 0 or -ETOOMANYREFS.
+ */
+int bus1_message_take_files(struct bus1_message *message, struct file **files)
+{
+	u32 i;
+	int err;
+
+	if (!message->n_fds)
+		return 0;
+	err = bus1_user_charge_fds(message->sender->user, message->n_fds);
+	if (err)
+		return err;
+	message->fds_charged = true;
+	for (i = 0; i < message->n_fds; i++)
+		message->files[i] = get_file(files[i]);
+	return 0;
+}
+
+/**
+ * bus1_message_drop_handles() - drop what a message carries
+ * @message:	message
+ *
+ * The charge stays, see bus1_message_uncharge_locked().
+ */
+void bus1_message_drop_handles(struct bus1_message *message)
+{
+	u32 i;
+
+	for (i = 0; i < message->n_handles; i++) {
+		if (message->handles[i])
+			bus1_handle_drop(message->handles[i], 1);
+		message->handles[i] = NULL;
+	}
+	message->n_handles = 0;
+}
+
+/**
+ * bus1_message_drop_files() - close what a message carries
+ * @message:	message
+ *
+ * The charge on the receiver stays, see bus1_message_uncharge_locked().
+ */
+void bus1_message_drop_files(struct bus1_message *message)
+{
+	u32 i;
+
+	for (i = 0; i < message->n_fds; i++)
+		if (message->files[i])
+			fput(message->files[i]);
+	if (message->fds_charged)
+		bus1_user_uncharge_fds(message->sender->user, message->n_fds);
+	message->fds_charged = false;
+	message->n_fds = 0;
+}

@@ -1,0 +1,692 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: nodes and handles
+ */
+
+/**
+ * DOC: references
+ *
+ * A node belongs to the peer that created it. Whoever else can name it has a
+ * handle: one per peer and node, with a count. A reference is either in such a
+ * count, or on its way: carried by an unread message or kept by a seed. Taking
+ * and dropping references happens under the owner's data lock, so that the owner
+ * learns of the last one in the order of its queue.
+ *
+ * A handle object exists from the first reference on its way to its holder until
+ * the last reference is gone. It has an ID only while its count is not 0.
+ *
+ * Destruction. DYING fixes the set of holders: who wants to add one waits, and
+ * who drops one leaves it to the destroyer as a zombie. So the destroyer can walk
+ * the holders without a lock and without missing anybody:
+ *
+ *	sender, attaching		destroyer
+ *	lock; LIVE; add holder; unlock
+ *					lock; DYING; unlock
+ *					stage on all holders, the new one too
+ *	stage on that holder: behind
+ *
+ * or
+ *					lock; DYING; unlock
+ *	lock; DYING; unlock; wait
+ *					stage, fix, sync, commit; DEAD; wake
+ *	sync that holder; no reference
+ *	stage on that holder: behind
+ *
+ * In both cases the message and the destruction are ordered by their places, on
+ * this holder as on any other. The destroyer never waits for who waits here, and
+ * waiting happens before anything of one's own is staged.
+ */
+
+#include <linux/bug.h>
+#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "object.h"
+
+static struct kmem_cache *handle_cache;
+static struct kmem_cache *node_cache;
+
+/**
+ * bus1_object_init() - make the caches of this room
+ *
+ * Return: 0. Panics when there is no memory at boot.
+ */
+int __init bus1_object_init(void)
+{
+	handle_cache = kmem_cache_create("bus1_handle",
+					 sizeof(struct bus1_handle), 0,
+					 SLAB_ACCOUNT | SLAB_PANIC, NULL);
+	node_cache = kmem_cache_create("bus1_node", sizeof(struct bus1_node), 0,
+				       SLAB_ACCOUNT | SLAB_PANIC, NULL);
+	return 0;
+}
+
+/**
+ * bus1_space_init() - initialize an empty space
+ * @space:	space
+ * @user:	user to charge; the space takes over the caller's reference
+ * @free:	called when the last reference is put; may sleep
+ */
+void bus1_space_init(struct bus1_space *space, struct ucounts *user,
+		     void (*free)(struct bus1_space *space))
+{
+	kref_init(&space->ref);
+	space->free = free;
+	mutex_init(&space->local);
+	spin_lock_init(&space->data);
+	init_waitqueue_head(&space->waitq);
+	space->handles = RB_ROOT;
+	space->next_id = 0;
+	space->n_handles = 0;
+	space->n_nodes = 0;
+	bus1_queue_init(&space->queue);
+	bus1_quota_init(&space->quota, user);
+	space->down = false;
+	space->n_staged = 0;
+}
+
+static void free_space(struct kref *ref)
+{
+	struct bus1_space *space = container_of(ref, struct bus1_space, ref);
+
+	space->free(space);
+}
+
+/**
+ * bus1_space_put() - put a reference to a space
+ * @space:	space
+ *
+ * May sleep: the last one frees the peer.
+ */
+void bus1_space_put(struct bus1_space *space)
+{
+	kref_put(&space->ref, free_space);
+}
+
+/**
+ * bus1_space_wake() - wake one receiver, and all pollers
+ * @space:	space in whose queue something can be received
+ */
+void bus1_space_wake(struct bus1_space *space)
+{
+	/*
+	 * wq_has_sleeper() orders this after the insertion. A receiver first
+	 * queues itself, then looks at the queue under the data lock.
+	 */
+	if (wq_has_sleeper(&space->waitq))
+		wake_up_interruptible_poll(&space->waitq,
+					   EPOLLIN | EPOLLRDNORM);
+}
+
+/**
+ * bus1_space_readable_locked() - look for an entry to receive
+ * @space:	space
+ *
+ * Notices of handles that their holder released meanwhile are removed.
+ *
+ * Return: the entry that is next, or NULL.
+ */
+struct bus1_entry *bus1_space_readable_locked(struct bus1_space *space)
+{
+	struct bus1_entry *entry;
+	struct bus1_handle *handle;
+
+	lockdep_assert_held(&space->data);
+
+	while ((entry = bus1_queue_peek(&space->queue))) {
+		if (entry->type != BUS1_ENTRY_DESTROY)
+			break;
+		handle = container_of(entry, struct bus1_handle, destroyed);
+		if (handle->n_user)
+			break;
+		bus1_queue_remove(&space->queue, entry);
+	}
+	return entry;
+}
+
+/**
+ * bus1_space_lock_two() - take two spaces' local locks
+ * @a:	space
+ * @b:	space, may be @a
+ */
+void bus1_space_lock_two(struct bus1_space *a, struct bus1_space *b)
+{
+	if (a > b)
+		swap(a, b);
+	mutex_lock(&a->local);
+	if (a != b)
+		mutex_lock_nested(&b->local, SINGLE_DEPTH_NESTING);
+}
+
+/**
+ * bus1_space_unlock_two() - release what bus1_space_lock_two() took
+ * @a:	space
+ * @b:	space, may be @a
+ */
+void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b)
+{
+	mutex_unlock(&a->local);
+	if (a != b)
+		mutex_unlock(&b->local);
+}
+
+/**
+ * bus1_handle_find() - find a handle by ID
+ * @space:	space whose @local is held
+ * @id:		ID
+ *
+ * Return: the handle, or NULL. An owner's handle is found until its ID can be
+ * used again, also while its count is 0.
+ */
+struct bus1_handle *bus1_handle_find(struct bus1_space *space, u64 id)
+{
+	struct rb_node *rb = space->handles.rb_node;
+	struct bus1_handle *handle;
+
+	lockdep_assert_held(&space->local);
+
+	while (rb) {
+		handle = rb_entry(rb, struct bus1_handle, rb_id);
+		if (id == handle->id)
+			return handle;
+		rb = id < handle->id ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
+
+/**
+ * bus1_handle_after() - find the handle with the next higher ID
+ * @space:	space whose @local is held
+ * @id:		lower bound, inclusive
+ *
+ * Return: the handle with the lowest ID that is at least @id, or NULL.
+ */
+struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id)
+{
+	struct rb_node *rb = space->handles.rb_node;
+	struct bus1_handle *handle, *found = NULL;
+
+	lockdep_assert_held(&space->local);
+
+	while (rb) {
+		handle = rb_entry(rb, struct bus1_handle, rb_id);
+		if (handle->id >= id) {
+			found = handle;
+			rb = rb->rb_left;
+		} else {
+			rb = rb->rb_right;
+		}
+	}
+	return found;
+}
+
+/**
+ * bus1_handle_link() - make a handle known by its ID
+ * @handle:	handle whose ID is set and not in use
+ */
+void bus1_handle_link(struct bus1_handle *handle)
+{
+	struct rb_node **link = &handle->holder->handles.rb_node;
+	struct rb_node *parent = NULL;
+
+	lockdep_assert_held(&handle->holder->local);
+
+	while (*link) {
+		parent = *link;
+		if (handle->id <
+		    rb_entry(parent, struct bus1_handle, rb_id)->id)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&handle->rb_id, parent, link);
+	rb_insert_color(&handle->rb_id, &handle->holder->handles);
+}
+
+static void init_handle(struct bus1_handle *handle, struct bus1_node *node,
+			struct bus1_space *holder)
+{
+	memset(handle, 0, sizeof(*handle));
+	handle->node = node;
+	handle->holder = holder;
+	bus1_entry_init(&handle->destroyed, BUS1_ENTRY_DESTROY);
+}
+
+static struct bus1_handle *find_holder(struct bus1_node *node,
+				       struct bus1_space *holder)
+{
+	struct rb_node *rb = node->holders.rb_node;
+	struct bus1_handle *handle;
+
+	while (rb) {
+		handle = rb_entry(rb, struct bus1_handle, rb_holder);
+		if (holder == handle->holder)
+			return handle;
+		rb = holder < handle->holder ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
+
+static void link_holder(struct bus1_handle *handle)
+{
+	struct rb_node **link = &handle->node->holders.rb_node;
+	struct rb_node *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		if (handle->holder <
+		    rb_entry(parent, struct bus1_handle, rb_holder)->holder)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&handle->rb_holder, parent, link);
+	rb_insert_color(&handle->rb_holder, &handle->node->holders);
+}
+
+/**
+ * bus1_node_new() - create a node
+ * @owner:	its owner, whose @local is held
+ * @id:		free ID
+ * @node:	the node; referenced by @owner's handle alone
+ *
+ * Return: 0, -ENOBUFS if the owner may have no more handles, -ENOMEM.
+ */
+int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
+{
+	static const struct bus1_amount one = { .of[BUS1_HANDLES] = 1 };
+	struct bus1_node *new;
+	int err;
+
+	lockdep_assert_held(&owner->local);
+
+	spin_lock(&owner->data);
+	err = bus1_quota_charge_own(&owner->quota, &one);
+	owner->n_nodes += !err;
+	spin_unlock(&owner->data);
+	if (err)
+		return err;
+
+	new = kmem_cache_zalloc(node_cache, GFP_KERNEL);
+	if (!new)
+		goto error;
+
+	kref_init(&new->ref);
+	new->owner = bus1_space_get(owner);
+	new->state = BUS1_NODE_LIVE;
+	new->holders = RB_ROOT;
+	new->based = true;
+	bus1_entry_init(&new->released, BUS1_ENTRY_RELEASE);
+	init_handle(&new->own, new, owner);
+	new->own.id = id;
+	new->own.n_user = 1;
+	new->own.charged = true;
+	link_holder(&new->own);
+	bus1_handle_link(&new->own);
+	owner->n_handles++;
+	*node = new;
+	return 0;
+
+error:
+	spin_lock(&owner->data);
+	owner->n_nodes--;
+	bus1_quota_uncharge(&owner->quota, NULL, &one);
+	spin_unlock(&owner->data);
+	return -ENOMEM;
+}
+
+/**
+ * bus1_node_abort() - undo bus1_node_new()
+ * @node:	node that no message was committed with; its owner's @local was
+ *		held since it was created
+ */
+void bus1_node_abort(struct bus1_node *node)
+{
+	struct bus1_space *owner = node->owner;
+
+	spin_lock(&owner->data);
+	WRITE_ONCE(node->state, BUS1_NODE_DEAD);
+	owner->n_nodes--;
+	spin_unlock(&owner->data);
+	bus1_handle_unshow(&node->own, 1);
+	rb_erase(&node->own.rb_id, &owner->handles);
+	RB_CLEAR_NODE(&node->own.rb_id);
+	bus1_node_put(node);
+}
+
+static void free_node(struct kref *ref)
+{
+	struct bus1_node *node = container_of(ref, struct bus1_node, ref);
+
+	bus1_space_put(node->owner);
+	kmem_cache_free(node_cache, node);
+}
+
+/**
+ * bus1_node_put() - put a reference to a node's memory
+ * @node:	node, or NULL
+ *
+ * May sleep: the last reference may be the last to its owner, too.
+ */
+void bus1_node_put(struct bus1_node *node)
+{
+	if (node)
+		kref_put(&node->ref, free_node);
+}
+
+/**
+ * bus1_node_wait_dead() - wait until a node's destruction is complete
+ * @node:	node that is DYING, or whose owner is down
+ *
+ * The caller has nothing staged. The wait is for a bounded number of steps of
+ * the destroyer, who touches no user memory.
+ */
+void bus1_node_wait_dead(struct bus1_node *node)
+{
+	/* Pairs with the release in destroy.c, finish_node(). */
+	wait_var_event(&node->state,
+		       smp_load_acquire(&node->state) == BUS1_NODE_DEAD);
+}
+
+/**
+ * bus1_node_forget() - let go of a dead node, as far as its owner can
+ * @node:	node whose owner's @local is held; may be gone afterwards
+ *
+ * When the owner has no reference any more, nor an unread message that carries
+ * one, the notice is withdrawn. When no unread message is addressed to the node
+ * either, its ID can be used again.
+ */
+void bus1_node_forget(struct bus1_node *node)
+{
+	struct bus1_space *owner = node->owner;
+	struct bus1_entry *notice = &node->own.destroyed;
+	bool gone;
+
+	lockdep_assert_held(&owner->local);
+
+	spin_lock(&owner->data);
+	gone = node->state == BUS1_NODE_DEAD && !node->own.n_refs &&
+	       !node->own.n_user;
+	if (gone && bus1_entry_queued(notice))
+		bus1_queue_remove(&owner->queue, notice);
+	gone = gone && !node->n_queued;
+	spin_unlock(&owner->data);
+	if (!gone || RB_EMPTY_NODE(&node->own.rb_id))
+		return;
+
+	rb_erase(&node->own.rb_id, &owner->handles);
+	RB_CLEAR_NODE(&node->own.rb_id);
+	bus1_node_put(node);
+}
+
+/**
+ * bus1_node_dead_before() - whether a node was destroyed before an event
+ * @node:	node
+ * @place:	place of an event that is committed and first in its queue
+ *
+ * Return: true if the node's destruction has its place before @place.
+ */
+bool bus1_node_dead_before(struct bus1_node *node,
+			   const struct bus1_place *place)
+{
+	/* Pairs with the release in destroy.c, place_nodes(). */
+	return smp_load_acquire(&node->place.timestamp) &&
+	       bus1_place_before(&node->place, place);
+}
+
+/* Returns NULL when the node is dead or, with @dying set, about to be. */
+static struct bus1_handle *take_handle(struct bus1_node *node,
+				       struct bus1_space *holder,
+				       struct bus1_handle **spare, bool *dying)
+{
+	struct bus1_handle *handle;
+
+	*dying = node->state == BUS1_NODE_DYING;
+	if (node->state != BUS1_NODE_LIVE)
+		return NULL;
+
+	handle = find_holder(node, holder);
+	if (!handle) {
+		handle = *spare;
+		if (!handle)
+			return NULL;
+		*spare = NULL;
+		init_handle(handle, bus1_node_get(node), bus1_space_get(holder));
+		link_holder(handle);
+	}
+	handle->n_refs++;
+	node->n_refs++;
+	if (bus1_entry_queued(&node->released))
+		bus1_queue_remove(&node->owner->queue, &node->released);
+	return handle;
+}
+
+/* A dead node's end comes before whatever its would-be holder gets next. */
+static void sync_with_death(struct bus1_space *holder, struct bus1_node *node)
+{
+	spin_lock(&holder->data);
+	bus1_queue_sync(&holder->queue, node->place.timestamp);
+	spin_unlock(&holder->data);
+}
+
+/**
+ * bus1_handle_attach() - take a reference for a holder
+ * @node:	node
+ * @holder:	who is to hold it
+ * @gfp:	how to allocate the handle if the holder has none yet
+ * @handle:	the handle with one more reference, or NULL if the node is dead
+ *
+ * Waits for a destruction that is under way, so nothing may be staged.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int bus1_handle_attach(struct bus1_node *node, struct bus1_space *holder,
+		       gfp_t gfp, struct bus1_handle **handle)
+{
+	struct bus1_handle *spare = NULL;
+	bool dying, dead;
+	int err = 0;
+
+	for (;;) {
+		spin_lock(&node->owner->data);
+		*handle = take_handle(node, holder, &spare, &dying);
+		dead = node->state == BUS1_NODE_DEAD;
+		spin_unlock(&node->owner->data);
+
+		if (*handle || dead)
+			break;
+		if (dying) {
+			bus1_node_wait_dead(node);
+			continue;
+		}
+		spare = kmem_cache_alloc(handle_cache, gfp);
+		if (!spare) {
+			err = -ENOMEM;
+			break;
+		}
+	}
+	if (dead)
+		sync_with_death(holder, node);
+	if (spare)
+		kmem_cache_free(handle_cache, spare);
+	return err;
+}
+
+/**
+ * bus1_handle_free() - free a handle that nothing refers to
+ * @handle:	handle that is in no tree and not embedded in its node
+ */
+void bus1_handle_free(struct bus1_handle *handle)
+{
+	struct bus1_space *holder = handle->holder;
+
+	spin_lock(&holder->data);
+	if (bus1_entry_queued(&handle->destroyed))
+		bus1_queue_remove(&holder->queue, &handle->destroyed);
+	spin_unlock(&holder->data);
+	bus1_node_put(handle->node);
+	bus1_space_put(holder);
+	kmem_cache_free(handle_cache, handle);
+}
+
+/* Returns true if the handle is for the caller to free. */
+static bool drop_refs_locked(struct bus1_handle *handle, unsigned int n)
+{
+	struct bus1_node *node = handle->node;
+
+	lockdep_assert_held(&node->owner->data);
+
+	handle->n_refs -= n;
+	node->n_refs -= n;
+	if (handle->n_refs || bus1_handle_is_own(handle))
+		return false;
+	if (node->state == BUS1_NODE_DYING) {
+		hlist_add_head(&handle->zombie, &node->zombies);
+		return false;
+	}
+	rb_erase(&handle->rb_holder, &node->holders);
+	return true;
+}
+
+/**
+ * bus1_handle_drop() - drop references that are not in a count
+ * @handle:	handle, may be gone afterwards
+ * @n:		how many
+ *
+ * The last one of a live node puts the notice into its owner's queue, unless
+ * the reference was never committed, nor any other.
+ */
+void bus1_handle_drop(struct bus1_handle *handle, unsigned int n)
+{
+	struct bus1_node *node = handle->node;
+	struct bus1_space *owner = node->owner;
+	bool notify, gone;
+
+	if (!n)
+		return;
+
+	bus1_node_get(node);
+	spin_lock(&owner->data);
+	gone = drop_refs_locked(handle, n);
+	notify = !node->n_refs && node->state == BUS1_NODE_LIVE &&
+		 READ_ONCE(node->shared) && !owner->down;
+	if (notify)
+		bus1_queue_add(&owner->queue, &node->released, 0);
+	spin_unlock(&owner->data);
+
+	if (notify)
+		bus1_space_wake(owner);
+	if (gone)
+		bus1_handle_free(handle);
+	bus1_node_put(node);
+}
+
+static u64 next_id(struct bus1_space *space)
+{
+	return (space->next_id++ << BUS1_HANDLE_ID_SHIFT) |
+	       BUS1_HANDLE_FLAG_MANAGED | BUS1_HANDLE_FLAG_REMOTE;
+}
+
+/**
+ * bus1_handle_show() - turn a reference into one of the holder's count
+ * @handle:	handle whose holder's @local is held
+ * @claim:	claim that one handle is charged under
+ * @charge:	set to whether the handle is new to its holder and keeps the charge
+ *
+ * Return: the ID under which the holder knows the handle.
+ */
+u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
+		     bool *charge)
+{
+	struct bus1_space *holder = handle->holder;
+
+	lockdep_assert_held(&holder->local);
+
+	spin_lock(&holder->data);
+	*charge = !handle->n_user++;
+	if (*charge) {
+		handle->claim = claim;
+		handle->charged = true;
+		holder->n_handles++;
+	}
+	spin_unlock(&holder->data);
+
+	if (*charge && !bus1_handle_is_own(handle)) {
+		handle->id = next_id(holder);
+		bus1_handle_link(handle);
+	}
+	return handle->id;
+}
+
+/**
+ * bus1_handle_hide() - undo bus1_handle_show()
+ * @handle:	handle whose holder's @local was held since
+ *
+ * The ID is skipped.
+ *
+ * Return: whether the handle gives back the charge that it kept.
+ */
+bool bus1_handle_hide(struct bus1_handle *handle)
+{
+	struct bus1_space *holder = handle->holder;
+	bool charge;
+
+	lockdep_assert_held(&holder->local);
+
+	spin_lock(&holder->data);
+	charge = !--handle->n_user;
+	if (charge) {
+		handle->charged = false;
+		holder->n_handles--;
+	}
+	spin_unlock(&holder->data);
+
+	if (charge && !bus1_handle_is_own(handle))
+		rb_erase(&handle->rb_id, &holder->handles);
+	return charge;
+}
+
+static void unshow_locked(struct bus1_handle *handle, unsigned int n)
+{
+	static const struct bus1_amount one = { .of[BUS1_HANDLES] = 1 };
+	struct bus1_space *holder = handle->holder;
+
+	lockdep_assert_held(&holder->local);
+	lockdep_assert_held(&holder->data);
+
+	handle->n_user -= n;
+	if (handle->n_user)
+		return;
+	holder->n_handles--;
+	if (handle->charged)
+		bus1_quota_uncharge(&holder->quota, handle->claim, &one);
+	handle->charged = false;
+}
+
+/**
+ * bus1_handle_unshow() - take away from a handle's count
+ * @handle:	handle whose holder's @local is held; may be gone afterwards
+ * @n:		how many, at most its count; the owner's count only falls to 0
+ *		when the node is not live, and bus1_node_forget() follows
+ */
+void bus1_handle_unshow(struct bus1_handle *handle, unsigned int n)
+{
+	struct bus1_space *holder = handle->holder;
+	bool own = bus1_handle_is_own(handle);
+	bool zero;
+
+	spin_lock(&holder->data);
+	unshow_locked(handle, n);
+	zero = !handle->n_user;
+	spin_unlock(&holder->data);
+
+	if (zero && !own)
+		rb_erase(&handle->rb_id, &holder->handles);
+	if (zero && own && handle->node->based) {
+		handle->node->based = false;
+		n--;
+	}
+	bus1_handle_drop(handle, n);
+}

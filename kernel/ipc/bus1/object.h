@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * bus1: nodes and handles
+ */
+#ifndef _BUS1_OBJECT_H
+#define _BUS1_OBJECT_H
+
+#include <linux/kref.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+
+#include "queue.h"
+#include "quota.h"
+
+struct bus1_space;
+
+/**
+ * struct bus1_handle - one peer's reference to one node
+ * @node:	the node; holds a reference, unless embedded in it; constant
+ * @holder:	who holds it; holds a reference, unless embedded; constant
+ * @rb_holder:	links it into &struct bus1_node.holders; the owner's @data
+ * @rb_id:	links it into &struct bus1_space.handles while it has an ID; the
+ *		holder's @local
+ * @zombie:	links it into &struct bus1_node.zombies, when it has no ID any
+ *		more and no references; the owner's @data
+ * @id:		its ID while it is in &struct bus1_space.handles; the holder's
+ *		@local
+ * @marked:	whether the call that holds the holder's @local has seen it
+ *		before; false whenever that is not held
+ * @n_refs:	references through this handle: its count, and unread messages
+ *		and seeds that carry it. The owner's first does not count. The
+ *		owner's @data
+ * @n_user:	its count: how often it was shown to its holder. Changed under
+ *		the holder's @local and @data, read under either
+ * @claim:	claim that it is charged under, NULL for the holder's own; the
+ *		holder's @data
+ * @charged:	whether it is charged; the holder's @data
+ * @destroyed:	the notice of its node's end; the holder's @data
+ */
+struct bus1_handle {
+	struct bus1_node *node;
+	struct bus1_space *holder;
+	struct rb_node rb_holder;
+	union {
+		struct rb_node rb_id;
+		struct hlist_node zombie;
+	};
+	u64 id;
+	bool marked;
+	unsigned int n_refs;
+	unsigned int n_user;
+	struct bus1_claim *claim;
+	bool charged;
+	struct bus1_entry destroyed;
+};
+
+/**
+ * enum bus1_node_state - life of a node
+ * @BUS1_NODE_LIVE:	messages and references are accepted
+ * @BUS1_NODE_DYING:	its destruction is on its way. The holders are fixed:
+ *			who wants to become one, or to send, waits
+ * @BUS1_NODE_DEAD:	its destruction has its place at every holder
+ */
+enum bus1_node_state {
+	BUS1_NODE_LIVE,
+	BUS1_NODE_DYING,
+	BUS1_NODE_DEAD,
+};
+
+/**
+ * struct bus1_node - what messages are sent to
+ * @ref:	keeps the memory
+ * @owner:	who created it; holds a reference; constant
+ * @state:	one of enum bus1_node_state; written under the owner's @data,
+ *		waited for as a variable
+ * @place:	place of its destruction; the timestamp is 0 before. Written once
+ *		under the owner's @data, and before any holder's notice is
+ *		committed
+ * @holders:	all its handles, by holder; the owner's @data, and fixed while
+ *		DYING
+ * @zombies:	handles that lost their last reference while DYING; the owner's
+ *		@data
+ * @n_refs:	sum of all holders' &struct bus1_handle.n_refs; the owner's @data
+ * @n_staged:	messages to it between stage and commit; the owner's @data,
+ *		waited for as a variable
+ * @n_queued:	messages to it in the owner's queue; the owner's @data
+ * @released:	the notice that nobody refers to it; the owner's @data
+ * @shared:	whether anybody but the owner could have used a reference since
+ *		the owner was last told that there is none. Set without a lock by
+ *		who is about to commit one, which keeps @n_refs above 0; cleared
+ *		under the owner's @data when the notice is received
+ * @based:	whether @own still has its first reference: at least as long as
+ *		the node lives. It is the last to be released; the owner's @local
+ * @own:	its owner's handle
+ */
+struct bus1_node {
+	struct kref ref;
+	struct bus1_space *owner;
+	enum bus1_node_state state;
+	struct bus1_place place;
+	struct rb_root holders;
+	struct hlist_head zombies;
+	size_t n_refs;
+	size_t n_staged;
+	size_t n_queued;
+	struct bus1_entry released;
+	bool shared;
+	bool based;
+	struct bus1_handle own;
+};
+
+/**
+ * struct bus1_space - what a peer is to nodes and handles
+ * @ref:	keeps the memory of the peer that embeds it
+ * @free:	frees that peer; constant
+ * @local:	serialises the peer's own calls on its handles. Taken before any
+ *		@data; of two peers, the lower address first. Nobody touches user
+ *		memory under it with page faults on
+ * @data:	what other peers touch: the queue, the quota, the pool's lists,
+ *		the nodes. Held for BUS1_BATCH steps at the most; never two
+ * @waitq:	receivers and pollers
+ * @handles:	handles that have an ID, by ID; @local
+ * @next_id:	counter for IDs that the kernel chooses; @local
+ * @n_nodes:	live nodes; @data
+ * @n_handles:	number of @handles; @local
+ * @queue:	what waits to be received; @data
+ * @quota:	limits; @data
+ * @down:	nothing is accepted any more, for ever; set under @local and
+ *		@data, read under either
+ * @n_staged:	messages on @queue between stage and commit; @data, waited for
+ *		as a variable once @down
+ */
+struct bus1_space {
+	struct kref ref;
+	void (*free)(struct bus1_space *space);
+
+	struct mutex local;
+	spinlock_t data;
+	wait_queue_head_t waitq;
+
+	struct rb_root handles;
+	u64 next_id;
+	size_t n_handles;
+
+	size_t n_nodes;
+	struct bus1_queue queue;
+	struct bus1_quota quota;
+	bool down;
+	size_t n_staged;
+};
+
+int bus1_object_init(void);
+
+void bus1_space_init(struct bus1_space *space, struct ucounts *user,
+		     void (*free)(struct bus1_space *space));
+void bus1_space_put(struct bus1_space *space);
+void bus1_space_wake(struct bus1_space *space);
+struct bus1_entry *bus1_space_readable_locked(struct bus1_space *space);
+void bus1_space_lock_two(struct bus1_space *a, struct bus1_space *b);
+void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b);
+
+int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node);
+void bus1_node_abort(struct bus1_node *node);
+void bus1_node_put(struct bus1_node *node);
+void bus1_node_wait_dead(struct bus1_node *node);
+void bus1_node_forget(struct bus1_node *node);
+bool bus1_node_dead_before(struct bus1_node *node,
+			   const struct bus1_place *place);
+
+struct bus1_handle *bus1_handle_find(struct bus1_space *space, u64 id);
+struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id);
+int bus1_handle_attach(struct bus1_node *node, struct bus1_space *holder,
+		       gfp_t gfp, struct bus1_handle **handle);
+void bus1_handle_drop(struct bus1_handle *handle, unsigned int n);
+u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
+		     bool *charge);
+bool bus1_handle_hide(struct bus1_handle *handle);
+void bus1_handle_unshow(struct bus1_handle *handle, unsigned int n);
+void bus1_handle_free(struct bus1_handle *handle);
+
+static inline struct bus1_space *bus1_space_get(struct bus1_space *space)
+{
+	kref_get(&space->ref);
+	return space;
+}
+
+/**
+ * bus1_space_relax_locked() - pause a long walk under the data lock
+ * @space:	space whose @data is held
+ * @step:	number of the step that comes next
+ *
+ * Every BUS1_BATCH steps the lock is released for a moment.
+ */
+static inline void bus1_space_relax_locked(struct bus1_space *space, size_t step)
+{
+	if (!step || step % BUS1_BATCH)
+		return;
+	spin_unlock(&space->data);
+	cond_resched();
+	spin_lock(&space->data);
+}
+
+/**
+ * bus1_node_share() - a reference to a node is about to be committed
+ * @node:	node to which the caller has a reference
+ */
+static inline void bus1_node_share(struct bus1_node *node)
+{
+	if (!READ_ONCE(node->shared))
+		WRITE_ONCE(node->shared, true);
+}
+
+static inline struct bus1_node *bus1_node_get(struct bus1_node *node)
+{
+	kref_get(&node->ref);
+	return node;
+}
+
+/**
+ * bus1_handle_is_own() - whether a handle is its node's owner's
+ * @handle:	handle
+ *
+ * Return: true if it is.
+ */
+static inline bool bus1_handle_is_own(const struct bus1_handle *handle)
+{
+	return handle == &handle->node->own;
+}
+
+#endif /* _BUS1_OBJECT_H */

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: peers
+ */
+
+#include <linux/cred.h>
+#include <linux/slab.h>
+#include <linux/user_namespace.h>
+#include <linux/wait_bit.h>
+
+#include "peer.h"
+
+static struct kmem_cache *peer_cache;
+static atomic64_t last_id;
+
+/**
+ * bus1_peer_init() - make the cache of this room, and the limit on peers
+ *
+ * Return: 0. Panics when there is no memory at boot.
+ */
+int __init bus1_peer_init(void)
+{
+	peer_cache = kmem_cache_create("bus1_peer", sizeof(struct bus1_peer), 0,
+				       SLAB_ACCOUNT | SLAB_PANIC, NULL);
+	init_user_ns.ucount_max[UCOUNT_BUS1_PEERS] = BUS1_USER_PEERS;
+	return 0;
+}
+
+static void free_peer(struct bus1_space *space)
+{
+	struct bus1_peer *peer = bus1_peer_of(space);
+
+	bus1_pool_deinit(&peer->pool);
+	bus1_quota_deinit(&space->quota);
+	bus1_ident_put(peer->ident);
+	dec_ucount(peer->user, UCOUNT_BUS1_PEERS);
+	kmem_cache_free(peer_cache, peer);
+}
+
+/**
+ * bus1_peer_new() - open a peer with the identity of the caller
+ * @limits:	valid limits, or NULL for defaults
+ *
+ * Return: the peer; -ENOSPC if the user has too many, -ENOMEM.
+ */
+struct bus1_peer *bus1_peer_new(const struct bus1_peer_limits *limits)
+{
+	struct bus1_peer *peer;
+	struct ucounts *user;
+
+	user = inc_ucount(current_user_ns(), current_euid(), UCOUNT_BUS1_PEERS);
+	if (!user)
+		return ERR_PTR(-ENOSPC);
+	peer = kmem_cache_zalloc(peer_cache, GFP_KERNEL);
+	if (!peer)
+		goto error_user;
+	peer->ident = bus1_ident_new(user);
+	if (!peer->ident)
+		goto error_peer;
+
+	peer->user = user;
+	peer->id = atomic64_inc_return(&last_id);
+	bus1_space_init(&peer->space, user, free_peer);
+	bus1_pool_init(&peer->pool);
+	if (limits)
+		bus1_peer_set_limits(peer, limits);
+	return peer;
+
+error_peer:
+	kmem_cache_free(peer_cache, peer);
+error_user:
+	dec_ucount(user, UCOUNT_BUS1_PEERS);
+	return ERR_PTR(-ENOMEM);
+}
+
+static bool limit_is_valid(u64 limit)
+{
+	return limit <= BUS1_LIMIT_MAX || limit == BUS1_LIMIT_KEEP;
+}
+
+/**
+ * bus1_peer_check_limits() - check limits that a caller gave
+ * @limits:	limits
+ *
+ * Return: 0 or -EINVAL.
+ */
+int bus1_peer_check_limits(const struct bus1_peer_limits *limits)
+{
+	return limit_is_valid(limits->max_slices) &&
+	       limit_is_valid(limits->max_handles) &&
+	       limit_is_valid(limits->max_inflight_bytes) &&
+	       limit_is_valid(limits->max_inflight_fds) ? 0 : -EINVAL;
+}
+
+static void set_limit(struct bus1_quota *quota, enum bus1_resource r, u64 limit)
+{
+	if (limit != BUS1_LIMIT_KEEP)
+		quota->max.of[r] = limit;
+}
+
+/**
+ * bus1_peer_set_limits() - set limits
+ * @peer:	peer
+ * @limits:	valid limits
+ *
+ * Return: 0, or -ESHUTDOWN.
+ */
+int bus1_peer_set_limits(struct bus1_peer *peer,
+			 const struct bus1_peer_limits *limits)
+{
+	struct bus1_quota *quota = &peer->space.quota;
+	bool down;
+
+	spin_lock(&peer->space.data);
+	down = peer->space.down;
+	if (!down) {
+		set_limit(quota, BUS1_SLICES, limits->max_slices);
+		set_limit(quota, BUS1_HANDLES, limits->max_handles);
+		set_limit(quota, BUS1_BYTES, limits->max_inflight_bytes);
+		set_limit(quota, BUS1_FDS, limits->max_inflight_fds);
+	}
+	spin_unlock(&peer->space.data);
+	return down ? -ESHUTDOWN : 0;
+}
+
+static void fill_info(const struct bus1_peer *peer, struct bus1_peer_info *info)
+{
+	const struct bus1_quota *quota = &peer->space.quota;
+
+	info->max_slices = quota->max.of[BUS1_SLICES];
+	info->max_handles = quota->max.of[BUS1_HANDLES];
+	info->max_inflight_bytes = quota->max.of[BUS1_BYTES];
+	info->max_inflight_fds = quota->max.of[BUS1_FDS];
+	info->used_slices = quota->used.of[BUS1_SLICES];
+	info->used_handles = quota->used.of[BUS1_HANDLES];
+	info->used_inflight_bytes = quota->used.of[BUS1_BYTES];
+	info->used_inflight_fds = quota->used.of[BUS1_FDS];
+	info->id = peer->id;
+	info->n_nodes = peer->space.n_nodes;
+	info->n_handles = peer->space.n_handles;
+	info->n_queued = peer->space.queue.n_committed;
+	info->n_sent = peer->n_sent;
+	info->n_received = peer->n_received;
+}
+
+/**
+ * bus1_peer_query() - tell the state of a peer
+ * @peer:	peer
+ * @info:	filled in, also for a peer that is down
+ *
+ * Return: 0, or -ESHUTDOWN.
+ */
+int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info)
+{
+	bool down;
+
+	mutex_lock(&peer->space.local);
+	spin_lock(&peer->space.data);
+	/* Notices that nobody would get are not counted. */
+	bus1_space_readable_locked(&peer->space);
+	fill_info(peer, info);
+	down = peer->space.down;
+	spin_unlock(&peer->space.data);
+	mutex_unlock(&peer->space.local);
+	return down ? -ESHUTDOWN : 0;
+}
+
+static bool swap_identity(struct bus1_peer *peer, struct bus1_peer *with)
+{
+	bool free;
+
+	spin_lock(&peer->space.data);
+	free = bus1_quota_adopt(&peer->space.quota, with->user);
+	if (free) {
+		with->space.quota.user = peer->user;
+		swap(peer->user, with->user);
+		swap(peer->ident, with->ident);
+	}
+	spin_unlock(&peer->space.data);
+	return free;
+}
+
+/**
+ * bus1_peer_adopt() - give a peer the identity of the caller
+ * @peer:	peer
+ *
+ * A new peer of the caller's is made, and gets the old identity to take away.
+ *
+ * Return: 0; -EBUSY while anything is charged to the peer; -ENOSPC if the caller
+ * has too many peers; -ENOMEM.
+ */
+int bus1_peer_adopt(struct bus1_peer *peer)
+{
+	struct bus1_peer *fresh = bus1_peer_new(NULL);
+	bool swapped;
+
+	if (IS_ERR(fresh))
+		return PTR_ERR(fresh);
+	swapped = swap_identity(peer, fresh);
+	bus1_space_put(&fresh->space);
+	return swapped ? 0 : -EBUSY;
+}
+
+/**
+ * bus1_peer_begin() - begin to commit what a peer sends
+ * @peer:	peer
+ *
+ * Return: 0, and bus1_peer_end() is to follow; or -ESHUTDOWN.
+ */
+int bus1_peer_begin(struct bus1_peer *peer)
+{
+	bool down;
+
+	spin_lock(&peer->space.data);
+	down = peer->space.down;
+	peer->n_active += !down;
+	spin_unlock(&peer->space.data);
+	return down ? -ESHUTDOWN : 0;
+}
+
+/**
+ * bus1_peer_end() - all that a peer sent is committed
+ * @peer:	peer
+ * @n_sent:	number of deliveries
+ */
+void bus1_peer_end(struct bus1_peer *peer, size_t n_sent)
+{
+	bool wake;
+
+	spin_lock(&peer->space.data);
+	peer->n_sent += n_sent;
+	WRITE_ONCE(peer->n_active, peer->n_active - 1);
+	wake = peer->space.down && !peer->n_active;
+	spin_unlock(&peer->space.data);
+	if (wake) {
+		/* Orders the count before the look for a waiter. */
+		smp_mb();
+		wake_up_var(&peer->n_active);
+	}
+}
+
+/**
+ * bus1_peer_ident() - get who a peer is
+ * @peer:	peer
+ *
+ * Return: its identity, with a reference.
+ */
+struct bus1_ident *bus1_peer_ident(struct bus1_peer *peer)
+{
+	struct bus1_ident *ident;
+
+	spin_lock(&peer->space.data);
+	ident = bus1_ident_get(peer->ident);
+	spin_unlock(&peer->space.data);
+	return ident;
+}
+
+static void free_slices(struct bus1_slice **slices, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		bus1_message_free(bus1_message_of(slices[i]));
+}
+
+/*
+ * On failure everything is as it was. Others who could change what is published
+ * wait for @local, so the data lock can be released in between.
+ */
+static int unpublish_slices(struct bus1_peer *peer, const u64 *offsets,
+			    struct bus1_slice **slices, size_t n)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_slice *slice;
+	int err = 0;
+	size_t i, j;
+
+	lockdep_assert_held(&space->local);
+
+	spin_lock(&space->data);
+	for (i = 0; i < n; i++) {
+		bus1_space_relax_locked(space, i);
+		slice = bus1_pool_find(&peer->pool, offsets[i]);
+		if (!slice) {
+			err = -ENXIO;
+			break;
+		}
+		slices[i] = slice;
+		bus1_pool_unpublish(&peer->pool, slice);
+	}
+	for (j = 0; err && j < i; j++) {
+		bus1_space_relax_locked(space, j);
+		if (slices[j]->offset == offsets[i])
+			err = -ENOTUNIQ;
+		bus1_pool_publish(&peer->pool, slices[j]);
+	}
+	spin_unlock(&space->data);
+	return err;
+}
+
+/**
+ * bus1_peer_release_slices() - release slices
+ * @peer:	peer
+ * @offsets:	where they begin
+ * @n:		how many
+ *
+ * All or nothing.
+ *
+ * Return: 0; -ESHUTDOWN; -ENXIO if one is not there, -ENOTUNIQ if one is named
+ * twice; -ENOMEM.
+ */
+int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
+			     size_t n)
+{
+	struct bus1_slice *few[8], **slices = few;
+	int err;
+
+	if (n > ARRAY_SIZE(few)) {
+		slices = kvmalloc_array(n, sizeof(*slices), GFP_KERNEL_ACCOUNT);
+		if (!slices)
+			return -ENOMEM;
+	}
+
+	mutex_lock(&peer->space.local);
+	err = peer->space.down ? -ESHUTDOWN :
+				 unpublish_slices(peer, offsets, slices, n);
+	mutex_unlock(&peer->space.local);
+
+	if (!err)
+		free_slices(slices, n);
+	if (slices != few)
+		kvfree(slices);
+	return err;
+}
+
+/**
+ * bus1_peer_release_slice() - release one slice
+ * @peer:	peer
+ * @offset:	where it begins
+ *
+ * Return: as bus1_peer_release_slices().
+ */
+int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset)
+{
+	return bus1_peer_release_slices(peer, &offset, 1);
+}
+
+static int check_one_release(const struct bus1_handle *handle)
+{
+	if (!handle || !handle->n_user)
+		return -ENXIO;
+	if (handle->marked)
+		return -ENOTUNIQ;
+	/* Only calls of its owner, who is us, make a node less live. */
+	if (bus1_handle_is_own(handle) && handle->n_user == 1 &&
+	    handle->node->state == BUS1_NODE_LIVE)
+		return -EBUSY;
+	return 0;
+}
+
+static int check_release(struct bus1_space *space, const u64 *ids,
+			 struct bus1_handle **handles, size_t n)
+{
+	size_t i, j;
+	int err = 0;
+
+	for (i = 0; i < n; i++) {
+		handles[i] = bus1_handle_find(space, ids[i]);
+		err = check_one_release(handles[i]);
+		if (err)
+			break;
+		handles[i]->marked = true;
+	}
+	for (j = 0; j < i; j++)
+		handles[j]->marked = false;
+	return err;
+}
+
+static void release_one(struct bus1_handle *handle)
+{
+	struct bus1_node *node = handle->node;
+	bool own = bus1_handle_is_own(handle);
+
+	bus1_handle_unshow(handle, 1);
+	if (own)
+		bus1_node_forget(node);
+}
+
+/**
+ * bus1_peer_release_handles() - take one from the count of each handle
+ * @peer:	peer
+ * @ids:	handles
+ * @n:		how many
+ *
+ * All or nothing.
+ *
+ * Return: 0; -ESHUTDOWN; -ENXIO if one is not there, -ENOTUNIQ if one is named
+ * twice, -EBUSY if one is the owner's last reference to a live node; -ENOMEM.
+ */
+int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n)
+{
+	struct bus1_handle *few[8], **handles = few;
+	size_t i;
+	int err;
+
+	if (n > ARRAY_SIZE(few)) {
+		handles = kvmalloc_array(n, sizeof(*handles),
+					 GFP_KERNEL_ACCOUNT);
+		if (!handles)
+			return -ENOMEM;
+	}
+
+	mutex_lock(&peer->space.local);
+	err = peer->space.down ? -ESHUTDOWN :
+				 check_release(&peer->space, ids, handles, n);
+	for (i = 0; !err && i < n; i++)
+		release_one(handles[i]);
+	mutex_unlock(&peer->space.local);
+
+	if (handles != few)
+		kvfree(handles);
+	return err;
+}

@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: one peer's receive memory
+ */
+
+/**
+ * DOC: pool
+ *
+ * A pool is a sparse shmem file that its peer can map, read-only. Senders write
+ * payload into slices of it through the page cache; nobody writes through a
+ * file or a mapping. shmem gives what a private allocator would have to
+ * reinvent: swap, accounting to a memory cgroup, and pages that can be taken
+ * away from under whoever mapped them.
+ *
+ * Where slices lie is decided by best fit over the gaps between them. A gap is
+ * kept in the slice before it, so that allocating and freeing a slice needs no
+ * memory. Both take O(log n) steps.
+ *
+ * Pages are allocated by senders, in the receiver's memory cgroup, and are zeroed
+ * then. A page that no slice overlaps any more is punched out of the file, except
+ * the first BUS1_POOL_CACHE bytes, which stay as a cache, and unless somebody
+ * (vmsplice, a direct write) still pins the page: reusing that one would show
+ * them the next message.
+ *
+ * Punching sleeps, so it cannot happen under the peer's lock, and a page that is
+ * about to be punched must not be given out meanwhile. So a slice that dies is
+ * first grown over the gaps beside it to whole pages (bus1_pool_retire), which
+ * makes it the only user of these; then they are punched; then it is freed.
+ */
+
+#include <linux/bug.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
+#include <linux/uio.h>
+
+#include "limits.h"
+#include "pool.h"
+
+/**
+ * bus1_pool_init() - initialize a pool without pages
+ * @pool:	pool
+ */
+void bus1_pool_init(struct bus1_pool *pool)
+{
+	memset(pool, 0, sizeof(*pool));
+	INIT_LIST_HEAD(&pool->slices);
+	pool->gaps = RB_ROOT;
+	pool->published = RB_ROOT;
+	pool->head.gap = BUS1_POOL_SIZE;
+	list_add(&pool->head.entry, &pool->slices);
+	rb_link_node(&pool->head.rb_gap, NULL, &pool->gaps.rb_node);
+	rb_insert_color(&pool->head.rb_gap, &pool->gaps);
+}
+
+/**
+ * bus1_pool_deinit() - free a pool
+ * @pool:	pool in which all slices are freed
+ *
+ * The pages go at once, also where somebody still maps them.
+ */
+void bus1_pool_deinit(struct bus1_pool *pool)
+{
+	WARN_ON_ONCE(!list_is_singular(&pool->slices));
+	if (!pool->file)
+		return;
+	bus1_pool_truncate(pool);
+	fput(pool->file);
+}
+
+/**
+ * bus1_pool_truncate() - give all pages back to the system
+ * @pool:	pool with a file, of which nobody can allocate a slice meanwhile
+ *
+ * Mappings lose what they showed. Sleeps.
+ */
+void bus1_pool_truncate(struct bus1_pool *pool)
+{
+	shmem_truncate_range(file_inode(pool->file), 0, -1);
+}
+
+/**
+ * bus1_pool_prepare() - make sure that a pool has its file
+ * @pool:	pool
+ *
+ * Return: 0, or a negative errno.
+ */
+int bus1_pool_prepare(struct bus1_pool *pool)
+{
+	struct file *file;
+
+	if (likely(smp_load_acquire(&pool->file)))
+		return 0;
+
+	file = shmem_kernel_file_setup("bus1", BUS1_POOL_SIZE, VM_NORESERVE);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	/* Direct reclaim once, no OOM kill: a full cgroup is the receiver's. */
+	mapping_set_gfp_mask(file->f_mapping, GFP_HIGHUSER | __GFP_NORETRY |
+			     __GFP_NOWARN);
+	/* Pairs with the smp_load_acquire() above: the file is complete. */
+	if (cmpxchg_release(&pool->file, NULL, file))
+		fput(file);
+	return 0;
+}
+
+/*
+ * Reading where there is no page is SIGBUS and allocates nothing: only senders
+ * add pages, and what they add is charged.
+ */
+static vm_fault_t pool_fault(struct vm_fault *vmf)
+{
+	struct inode *inode = file_inode(vmf->vma->vm_file);
+	struct folio *folio = NULL;
+
+	if (vmf->pgoff >= BUS1_POOL_SIZE >> PAGE_SHIFT ||
+	    shmem_get_folio(inode, vmf->pgoff, 0, &folio, SGP_READ) || !folio)
+		return VM_FAULT_SIGBUS;
+	vmf->page = folio_file_page(folio, vmf->pgoff);
+	return VM_FAULT_LOCKED;
+}
+
+static const struct vm_operations_struct pool_vm_ops = {
+	.fault = pool_fault,
+	.map_pages = filemap_map_pages,
+};
+
+/**
+ * bus1_pool_mmap() - map a pool
+ * @pool:	pool
+ * @vma:	mapping to be; shared and not writable
+ *
+ * The mapping refers to the shmem file, not to the peer: a peer that is mapped
+ * can be closed, and what was mapped is then gone.
+ *
+ * Return: 0, -EPERM if @vma is writable, -EINVAL if it is private, -ENOMEM.
+ */
+int bus1_pool_mmap(struct bus1_pool *pool, struct vm_area_struct *vma)
+{
+	int err;
+
+	if (vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	err = bus1_pool_prepare(pool);
+	if (err)
+		return err;
+
+	vm_flags_clear(vma, VM_MAYWRITE);
+	vma_set_file(vma, pool->file);
+	vma->vm_ops = &pool_vm_ops;
+	return 0;
+}
+
+/**
+ * bus1_pool_resident() - tell how much memory a pool takes
+ * @pool:	pool
+ *
+ * Return: number of pages in memory.
+ */
+unsigned long bus1_pool_resident(struct bus1_pool *pool)
+{
+	struct file *file = smp_load_acquire(&pool->file);
+
+	return file ? READ_ONCE(file->f_mapping->nrpages) : 0;
+}
+
+static u64 slice_end(const struct bus1_slice *slice)
+{
+	return slice->offset + slice->size;
+}
+
+static void link_gap(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct rb_node **link = &pool->gaps.rb_node, *parent = NULL;
+	struct bus1_slice *other;
+
+	if (!slice->gap)
+		return;
+	while (*link) {
+		parent = *link;
+		other = rb_entry(parent, struct bus1_slice, rb_gap);
+		if (slice->gap < other->gap ||
+		    (slice->gap == other->gap && slice->offset < other->offset))
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&slice->rb_gap, parent, link);
+	rb_insert_color(&slice->rb_gap, &pool->gaps);
+}
+
+static void set_gap(struct bus1_pool *pool, struct bus1_slice *slice, u64 gap)
+{
+	struct rb_node *prev;
+
+	/* The one gap of a quiet pool stays the largest: nothing to move. */
+	if (slice->gap && gap && !rb_next(&slice->rb_gap)) {
+		prev = rb_prev(&slice->rb_gap);
+		if (!prev || rb_entry(prev, struct bus1_slice, rb_gap)->gap < gap) {
+			slice->gap = gap;
+			return;
+		}
+	}
+
+	if (slice->gap)
+		rb_erase(&slice->rb_gap, &pool->gaps);
+	slice->gap = gap;
+	link_gap(pool, slice);
+}
+
+/* The smallest gap that is large enough; of equal ones the lowest. */
+static struct bus1_slice *find_gap(struct bus1_pool *pool, u64 size)
+{
+	struct rb_node *rb = pool->gaps.rb_node;
+	struct bus1_slice *slice, *found = NULL;
+
+	while (rb) {
+		slice = rb_entry(rb, struct bus1_slice, rb_gap);
+		if (slice->gap >= size) {
+			found = slice;
+			rb = rb->rb_left;
+		} else {
+			rb = rb->rb_right;
+		}
+	}
+	return found;
+}
+
+/**
+ * bus1_pool_alloc() - allocate a slice
+ * @pool:	pool
+ * @slice:	slice to allocate
+ * @size:	its size; one of 0 bytes has an offset of its own all the same
+ *
+ * Return: 0, or -EXFULL if there is no gap of this size.
+ */
+int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size)
+{
+	struct bus1_slice *prev;
+	u64 gap;
+
+	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
+	prev = find_gap(pool, size);
+	if (!prev)
+		return -EXFULL;
+
+	gap = prev->gap - size;
+	slice->offset = slice_end(prev);
+	slice->size = size;
+	slice->published = false;
+	list_add(&slice->entry, &prev->entry);
+
+	/* When it is the last gap it keeps its place in the tree. */
+	slice->gap = gap;
+	if (gap) {
+		rb_replace_node(&prev->rb_gap, &slice->rb_gap, &pool->gaps);
+		slice->gap = prev->gap;
+		prev->gap = 0;
+		set_gap(pool, slice, gap);
+	} else {
+		set_gap(pool, prev, 0);
+	}
+	return 0;
+}
+
+/**
+ * bus1_pool_free() - free a slice
+ * @pool:	pool
+ * @slice:	allocated slice
+ */
+void bus1_pool_free(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct bus1_slice *prev = list_prev_entry(slice, entry);
+	u64 gap = prev->gap + slice->size + slice->gap;
+
+	if (slice->published)
+		bus1_pool_unpublish(pool, slice);
+	if (slice->gap && !prev->gap) {
+		rb_replace_node(&slice->rb_gap, &prev->rb_gap, &pool->gaps);
+		prev->gap = slice->gap;
+	} else if (slice->gap) {
+		rb_erase(&slice->rb_gap, &pool->gaps);
+	}
+	list_del(&slice->entry);
+	slice->size = 0;
+	slice->gap = 0;
+	set_gap(pool, prev, gap);
+}
+
+static bool page_is_pinned(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio;
+	bool pinned = false;
+	int expected;
+
+	rcu_read_lock();
+	folio = xa_load(&mapping->i_pages, index);
+	if (folio && !xa_is_value(folio)) {
+		/* A page that is not on its LRU yet is held by a batch. */
+		expected = 1 + folio_mapcount(folio) + !folio_test_lru(folio);
+		pinned = folio_ref_count(folio) > expected;
+	}
+	rcu_read_unlock();
+	return pinned;
+}
+
+/**
+ * bus1_pool_retire() - prepare a slice to be freed
+ * @pool:	pool
+ * @slice:	allocated slice; grows over the free bytes of its pages if some
+ *		of these pages have to be punched
+ *
+ * Return: true if bus1_pool_punch() is to be called before bus1_pool_free(),
+ * and without the lock that serialises access to @pool.
+ */
+bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct bus1_slice *prev = list_prev_entry(slice, entry);
+	u64 floor = slice_end(prev), ceiling = slice_end(slice) + slice->gap;
+	u64 start = max(round_down(slice->offset, PAGE_SIZE), floor);
+	u64 end = min(round_up(slice_end(slice), PAGE_SIZE), ceiling);
+	u64 first = round_up(start, PAGE_SIZE);
+	u64 last = round_down(end, PAGE_SIZE);
+	bool punch = last > BUS1_POOL_CACHE;
+	u64 at;
+
+	if (slice->published)
+		bus1_pool_unpublish(pool, slice);
+	if (first >= last || !pool->file)
+		return false;
+	for (at = first; !punch && at < last; at += PAGE_SIZE)
+		punch = page_is_pinned(pool->file->f_mapping, at >> PAGE_SHIFT);
+	if (!punch)
+		return false;
+
+	/* The end first: it moves the gap of @slice, the start that of @prev. */
+	set_gap(pool, slice, ceiling - end);
+	slice->size = end - slice->offset;
+	if (start < slice->offset)
+		set_gap(pool, prev, start - floor);
+	slice->size += slice->offset - start;
+	slice->offset = start;
+	return true;
+}
+
+/**
+ * bus1_pool_punch() - give the pages of a retired slice back to the system
+ * @pool:	pool
+ * @slice:	slice for which bus1_pool_retire() returned true
+ *
+ * Sleeps.
+ */
+void bus1_pool_punch(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct address_space *mapping = pool->file->f_mapping;
+	u64 at = round_up(slice->offset, PAGE_SIZE);
+	u64 last = round_down(slice_end(slice), PAGE_SIZE);
+
+	might_sleep();
+	for (; at < last && at < BUS1_POOL_CACHE; at += PAGE_SIZE)
+		if (page_is_pinned(mapping, at >> PAGE_SHIFT))
+			shmem_truncate_range(mapping->host, at,
+					     at + PAGE_SIZE - 1);
+	if (at < last)
+		shmem_truncate_range(mapping->host, at, last - 1);
+}
+
+/**
+ * bus1_pool_publish() - let the receiver release a slice
+ * @pool:	pool
+ * @slice:	allocated slice
+ */
+void bus1_pool_publish(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct rb_node **link = &pool->published.rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		if (slice->offset <
+		    rb_entry(parent, struct bus1_slice, rb_offset)->offset)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&slice->rb_offset, parent, link);
+	rb_insert_color(&slice->rb_offset, &pool->published);
+	slice->published = true;
+}
+
+/**
+ * bus1_pool_unpublish() - take a slice from the receiver
+ * @pool:	pool
+ * @slice:	published slice
+ */
+void bus1_pool_unpublish(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	rb_erase(&slice->rb_offset, &pool->published);
+	slice->published = false;
+}
+
+/**
+ * bus1_pool_find() - find a published slice
+ * @pool:	pool
+ * @offset:	where it begins
+ *
+ * Return: the slice, or NULL.
+ */
+struct bus1_slice *bus1_pool_find(struct bus1_pool *pool, u64 offset)
+{
+	struct rb_node *rb = pool->published.rb_node;
+	struct bus1_slice *slice;
+
+	while (rb) {
+		slice = rb_entry(rb, struct bus1_slice, rb_offset);
+		if (offset == slice->offset)
+			return slice;
+		rb = offset < slice->offset ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
+
+/* Get the page at @offset: the one that is there, or a new one. */
+static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
+{
+	struct address_space *mapping = pool->file->f_mapping;
+	struct folio *folio;
+
+	folio = filemap_get_folio(mapping, offset >> PAGE_SHIFT);
+	if (!IS_ERR(folio)) {
+		if (likely(folio_test_uptodate(folio)))
+			return folio;
+		folio_put(folio);
+	}
+	return shmem_read_folio(mapping, offset >> PAGE_SHIFT);
+}
+
+/**
+ * bus1_pool_write() - write into an allocated slice
+ * @pool:	pool
+ * @slice:	slice that belongs to the caller
+ * @at:		where in @slice to begin
+ * @iter:	what to write; user memory is read without faulting pages in. It
+ *		is advanced by what was written, also on failure.
+ *
+ * Return: 0, -EFAULT if a page of @iter is not in memory, or the error with
+ * which a page of the pool could not be had.
+ */
+int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
+		    u64 at, struct iov_iter *iter)
+{
+	u64 offset = slice->offset + at;
+
+	if (WARN_ON_ONCE(at + iov_iter_count(iter) > slice->size))
+		return -EMSGSIZE;
+
+	while (iov_iter_count(iter)) {
+		size_t in_page = offset_in_page(offset);
+		size_t n = min(PAGE_SIZE - in_page, iov_iter_count(iter));
+		struct folio *folio = get_page_at(pool, offset);
+		size_t done;
+
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		done = copy_page_from_iter_atomic(folio_file_page(folio,
+						  offset >> PAGE_SHIFT),
+						  in_page, n, iter);
+		folio_mark_dirty(folio);
+		folio_put(folio);
+		if (done < n)
+			return -EFAULT;
+		offset += n;
+	}
+	return 0;
+}
+
+/**
+ * bus1_pool_fill() - write kernel memory into an allocated slice
+ * @pool:	pool
+ * @slice:	slice that belongs to the caller
+ * @at:		where in @slice to begin
+ * @data:	what to write
+ * @n_data:	how many bytes
+ *
+ * Return: 0, or the error with which a page of the pool could not be had.
+ */
+int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
+		   u64 at, const void *data, size_t n_data)
+{
+	struct kvec vec = { .iov_base = (void *)data, .iov_len = n_data };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, n_data);
+	return bus1_pool_write(pool, slice, at, &iter);
+}
+
+/**
+ * bus1_pool_copy() - copy from one allocated slice to another
+ * @to:		pool of @to_slice
+ * @to_slice:	slice that belongs to the caller
+ * @from:	pool of @from_slice
+ * @from_slice:	slice that belongs to the caller
+ * @n:		how many bytes
+ *
+ * Return: 0, or the error with which a page could not be had.
+ */
+int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
+		   struct bus1_pool *from, const struct bus1_slice *from_slice,
+		   u64 n)
+{
+	u64 at, part;
+
+	for (at = 0; at < n; at += part) {
+		u64 offset = from_slice->offset + at;
+		struct folio *folio = get_page_at(from, offset);
+		struct page *page;
+		void *data;
+		int err;
+
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		part = min(n - at, PAGE_SIZE - offset_in_page(offset));
+		page = folio_file_page(folio, offset >> PAGE_SHIFT);
+		data = kmap_local_page(page);
+		err = bus1_pool_fill(to, to_slice, at,
+				     data + offset_in_page(offset), part);
+		kunmap_local(data);
+		folio_put(folio);
+		if (err)
+			return err;
+	}
+	return 0;
+}

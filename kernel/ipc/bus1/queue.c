@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: order of the entries of one queue
+ */
+
+/**
+ * DOC: order
+ *
+ * Every queue has a Lamport clock. Committed entries have even timestamps,
+ * staged ones odd timestamps, and entries are ordered by (timestamp, key). The
+ * first entry can be taken when it is committed; a staged one in front holds up
+ * what is behind it.
+ *
+ * An event with one receiver takes one step: the clock advances by two and the
+ * entry is added committed at the clock. An event with several receivers takes
+ * four:
+ *
+ * S  stage the entry on each queue, at clock + 1, and note the highest clock;
+ * F  fix the timestamp t: two above the highest clock seen, the sender's too;
+ * Y  sync every queue: its clock becomes at least t;
+ * C  commit: each entry moves to (t, key).
+ *
+ * Why all receivers agree: clocks never fall, no committed entry is above its
+ * queue's clock, every insertion is above the clock, and t is above each staged
+ * timestamp. So a queue gives out ascending places, whatever comes later, and
+ * the place of an event is the same in each queue.
+ *
+ * Why causes come before effects: when an event's sender has returned, or
+ * anybody has received it, step Y is done on every queue; whatever begins then
+ * is placed above t on each of them. Without Y, a receiver of an early commit
+ * could send to a queue whose clock has not heard of t, and overtake.
+ *
+ * Why the key suffices: two events can only get equal timestamps in one queue
+ * when the second staged before the first synced there, that is, while both were
+ * under way. The key is the address of something that lives that long.
+ *
+ * After L. Lamport, Time, Clocks, and the Ordering of Events in a Distributed
+ * System (1978), and D. Skeen's agreement on the highest proposal.
+ */
+
+#include <linux/bug.h>
+
+#include "queue.h"
+
+static struct bus1_entry *to_entry(struct rb_node *rb)
+{
+	return rb_entry_safe(rb, struct bus1_entry, rb);
+}
+
+/**
+ * bus1_place_before() - compare two places
+ * @a:	place
+ * @b:	place
+ *
+ * Return: true if @a comes before @b, false if it comes after or is the same.
+ */
+bool bus1_place_before(const struct bus1_place *a, const struct bus1_place *b)
+{
+	if (a->timestamp != b->timestamp)
+		return a->timestamp < b->timestamp;
+	return a->key < b->key;
+}
+
+/**
+ * bus1_queue_init() - initialize an empty queue
+ * @queue:	queue
+ */
+void bus1_queue_init(struct bus1_queue *queue)
+{
+	queue->entries = RB_ROOT_CACHED;
+	queue->last = NULL;
+	queue->clock = 0;
+	queue->n_committed = 0;
+}
+
+/**
+ * bus1_entry_init() - initialize an entry that is in no queue
+ * @entry:	entry
+ * @type:	what it is embedded in
+ */
+void bus1_entry_init(struct bus1_entry *entry, enum bus1_entry_type type)
+{
+	entry->place.timestamp = 0;
+	entry->place.key = 0;
+	entry->type = type;
+}
+
+/* Equal places keep the order of insertion: one transaction's array order. */
+static void link_entry(struct bus1_queue *queue, struct bus1_entry *entry)
+{
+	struct rb_node **link = &queue->entries.rb_root.rb_node;
+	struct rb_node *parent = NULL;
+	bool leftmost = true, rightmost = true;
+
+	if (queue->last &&
+	    !bus1_place_before(&entry->place, &to_entry(queue->last)->place)) {
+		parent = queue->last;
+		link = &parent->rb_right;
+		leftmost = false;
+	}
+
+	while (*link) {
+		parent = *link;
+		if (bus1_place_before(&entry->place, &to_entry(parent)->place)) {
+			link = &parent->rb_left;
+			rightmost = false;
+		} else {
+			link = &parent->rb_right;
+			leftmost = false;
+		}
+	}
+
+	rb_link_node(&entry->rb, parent, link);
+	rb_insert_color_cached(&entry->rb, &queue->entries, leftmost);
+	if (rightmost)
+		queue->last = &entry->rb;
+}
+
+static void unlink_entry(struct bus1_queue *queue, struct bus1_entry *entry)
+{
+	if (queue->last == &entry->rb)
+		queue->last = rb_prev(&entry->rb);
+	rb_erase_cached(&entry->rb, &queue->entries);
+}
+
+/**
+ * bus1_queue_add() - add the entry of an event with one receiver
+ * @queue:	queue
+ * @entry:	entry that is in no queue
+ * @key:	key of the event
+ *
+ * The entry is committed above everything that is committed.
+ */
+void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
+		    unsigned long key)
+{
+	if (WARN_ON_ONCE(bus1_entry_queued(entry)))
+		return;
+
+	queue->clock += 2;
+	entry->place.timestamp = queue->clock;
+	entry->place.key = key;
+	link_entry(queue, entry);
+	queue->n_committed++;
+}
+
+/**
+ * bus1_queue_stage() - stage an entry (step S)
+ * @queue:	queue
+ * @entry:	entry that is in no queue
+ * @key:	key of the transaction
+ *
+ * Return: the queue's clock; the timestamp of the transaction has to be above
+ * it by two or more.
+ */
+u64 bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
+		     unsigned long key)
+{
+	if (WARN_ON_ONCE(bus1_entry_queued(entry)))
+		return queue->clock;
+
+	entry->place.timestamp = queue->clock + 1;
+	entry->place.key = key;
+	link_entry(queue, entry);
+	return queue->clock;
+}
+
+/**
+ * bus1_queue_sync() - let a queue hear of a timestamp (step Y)
+ * @queue:	queue
+ * @timestamp:	timestamp, even
+ */
+void bus1_queue_sync(struct bus1_queue *queue, u64 timestamp)
+{
+	if (queue->clock < timestamp)
+		queue->clock = timestamp;
+}
+
+/**
+ * bus1_queue_commit() - commit a staged entry (step C)
+ * @queue:	queue, synced with @timestamp
+ * @entry:	entry staged on @queue
+ * @timestamp:	timestamp of the transaction
+ */
+void bus1_queue_commit(struct bus1_queue *queue, struct bus1_entry *entry,
+		       u64 timestamp)
+{
+	struct bus1_place place = { timestamp, entry->place.key };
+	struct bus1_entry *next;
+
+	if (WARN_ON_ONCE(!bus1_entry_staged(entry) ||
+			 timestamp <= entry->place.timestamp ||
+			 timestamp > queue->clock))
+		return;
+
+	queue->n_committed++;
+	/* Nothing was inserted behind it in the meantime: it stays there. */
+	next = to_entry(rb_next(&entry->rb));
+	if (!next || bus1_place_before(&place, &next->place)) {
+		entry->place = place;
+		return;
+	}
+
+	unlink_entry(queue, entry);
+	entry->place = place;
+	link_entry(queue, entry);
+}
+
+/**
+ * bus1_queue_remove() - remove an entry, staged or committed
+ * @queue:	queue
+ * @entry:	entry on @queue
+ */
+void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry)
+{
+	if (WARN_ON_ONCE(!bus1_entry_queued(entry)))
+		return;
+
+	if (!bus1_entry_staged(entry))
+		queue->n_committed--;
+	unlink_entry(queue, entry);
+	entry->place.timestamp = 0;
+}
+
+/**
+ * bus1_queue_peek() - look at what can be taken
+ * @queue:	queue
+ *
+ * Return: the first entry if it is committed, else NULL.
+ */
+struct bus1_entry *bus1_queue_peek(const struct bus1_queue *queue)
+{
+	struct bus1_entry *first = to_entry(rb_first_cached(&queue->entries));
+
+	return first && !bus1_entry_staged(first) ? first : NULL;
+}
+
+/**
+ * bus1_queue_next() - look at the entry behind another
+ * @entry:	entry
+ *
+ * Return: the next entry, staged or not, or NULL.
+ */
+struct bus1_entry *bus1_queue_next(const struct bus1_entry *entry)
+{
+	return to_entry(rb_next(&entry->rb));
+}
+
+/**
+ * bus1_queue_after() - find the first entry behind a place
+ * @queue:	queue
+ * @place:	place; nothing needs to be there
+ *
+ * Return: the first entry that is behind @place, staged or not, or NULL.
+ */
+struct bus1_entry *bus1_queue_after(const struct bus1_queue *queue,
+				    const struct bus1_place *place)
+{
+	struct rb_node *rb = queue->entries.rb_root.rb_node;
+	struct bus1_entry *found = NULL;
+
+	while (rb) {
+		if (bus1_place_before(place, &to_entry(rb)->place)) {
+			found = to_entry(rb);
+			rb = rb->rb_left;
+		} else {
+			rb = rb->rb_right;
+		}
+	}
+	return found;
+}

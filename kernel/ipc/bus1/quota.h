@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * bus1: users, limits and shares
+ */
+#ifndef _BUS1_QUOTA_H
+#define _BUS1_QUOTA_H
+
+#include <linux/rbtree.h>
+#include <linux/types.h>
+
+#include "limits.h"
+
+struct ucounts;
+
+/**
+ * enum bus1_resource - what is limited
+ * @BUS1_SLICES:	slices of the pool
+ * @BUS1_HANDLES:	handles
+ * @BUS1_BYTES:		bytes in slices
+ * @BUS1_FDS:		file descriptors in unread messages
+ * @BUS1_RESOURCES:	how many there are
+ */
+enum bus1_resource {
+	BUS1_SLICES,
+	BUS1_HANDLES,
+	BUS1_BYTES,
+	BUS1_FDS,
+	BUS1_RESOURCES,
+};
+
+/**
+ * struct bus1_amount - so much of each resource
+ * @of:	amount of each; at most BUS1_LIMIT_MAX, so that sums do not overflow
+ */
+struct bus1_amount {
+	u32 of[BUS1_RESOURCES];
+};
+
+/**
+ * struct bus1_claim - what one claimant holds of one peer's resources
+ * @rb:		links the claim into &struct bus1_quota.claims
+ * @user:	the claimant: the sender's user as the receiver sees it; holds a
+ *		reference
+ * @used:	what it holds
+ *
+ * A claim lives while it holds anything. One that holds nothing may stay, see
+ * &struct bus1_quota.idle.
+ */
+struct bus1_claim {
+	struct rb_node rb;
+	struct ucounts *user;
+	struct bus1_amount used;
+};
+
+/**
+ * struct bus1_quota - one peer's limits, and who holds what of it
+ * @user:	the user whom all this is charged to as well; outlives the quota
+ * @max:	limits of this peer
+ * @used:	what is used, by the peer itself and by all claimants
+ * @n_claimants: how many claims hold some of each resource
+ * @claims:	all claims, by user
+ * @idle:	the last claim that came to hold nothing, kept because its user
+ *		is likely to send again; or NULL
+ *
+ * The lock of the peer that embeds the quota serialises all access.
+ */
+struct bus1_quota {
+	struct ucounts *user;
+	struct bus1_amount max;
+	struct bus1_amount used;
+	u32 n_claimants[BUS1_RESOURCES];
+	struct rb_root claims;
+	struct bus1_claim *idle;
+};
+
+/* What all peers of one user may use together: the sysctls. */
+extern unsigned int bus1_user_max[BUS1_RESOURCES];
+
+void bus1_quota_init(struct bus1_quota *quota, struct ucounts *user);
+void bus1_quota_deinit(struct bus1_quota *quota);
+bool bus1_quota_adopt(struct bus1_quota *quota, struct ucounts *user);
+
+struct ucounts *bus1_quota_claimant(const struct bus1_quota *quota,
+				    struct ucounts *sender);
+struct bus1_claim *bus1_claim_new(struct ucounts *user, gfp_t gfp);
+void bus1_claim_free(struct bus1_claim *claim);
+struct bus1_claim *bus1_quota_claim(struct bus1_quota *quota,
+				    struct ucounts *user,
+				    struct bus1_claim **spare);
+
+int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
+		      const struct bus1_amount *amount);
+int bus1_quota_charge_own(struct bus1_quota *quota,
+			  const struct bus1_amount *amount);
+void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
+			 const struct bus1_amount *amount);
+
+int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds);
+void bus1_user_uncharge_fds(struct ucounts *sender, unsigned int n_fds);
+
+#endif /* _BUS1_QUOTA_H */

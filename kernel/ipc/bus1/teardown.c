@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: emptying a peer
+ *
+ * Disconnecting marks the peer down, which stops what is new; waits for what is
+ * between stage and commit; and empties the peer. Resetting only empties it, so
+ * others go on sending meanwhile: what they commit later stays.
+ *
+ * All that is emptied belongs to the peer, so its local lock is held throughout;
+ * the data lock never for more than BUS1_BATCH steps.
+ */
+
+#include <linux/bug.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "destroy.h"
+#include "teardown.h"
+
+/* Nodes of ours that the seed carries; the mark lasts while @local is held. */
+static void mark_pinned(struct bus1_peer *peer, bool marked)
+{
+	struct bus1_message *seed = peer->seed;
+	struct bus1_handle *handle;
+	u32 i;
+
+	for (i = 0; seed && i < seed->n_handles; i++) {
+		handle = seed->handles[i];
+		if (handle && bus1_handle_is_own(handle))
+			handle->marked = marked;
+	}
+}
+
+static bool is_own_live(const struct bus1_handle *handle)
+{
+	return bus1_handle_is_own(handle) &&
+	       handle->node->state == BUS1_NODE_LIVE;
+}
+
+static void destroy_nodes(struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_node *nodes[BUS1_BATCH];
+	struct bus1_handle *handle;
+	u64 id = 0;
+	size_t n;
+
+	do {
+		n = 0;
+		while (n < BUS1_BATCH &&
+		       (handle = bus1_handle_after(space, id))) {
+			id = handle->id + 1;
+			if (is_own_live(handle) && !handle->marked)
+				nodes[n++] = handle->node;
+		}
+		if (n)
+			bus1_destroy_nodes(space, nodes, n, true);
+		cond_resched();
+	} while (n);
+}
+
+/*
+ * Unlink messages among the entries behind @place, which moves along. Entries of
+ * one place are looked at in one go, so that none is passed over.
+ */
+static bool unlink_messages(struct bus1_space *space, struct bus1_place *place,
+			    u64 end, struct list_head *messages)
+{
+	struct bus1_entry *entry, *next;
+	struct bus1_message *message;
+	size_t steps = 0;
+
+	spin_lock(&space->data);
+	entry = bus1_queue_after(&space->queue, place);
+	for (; entry && entry->place.timestamp <= end; entry = next) {
+		if (steps++ >= BUS1_BATCH &&
+		    bus1_place_before(place, &entry->place))
+			break;
+		next = bus1_queue_next(entry);
+		*place = entry->place;
+		if (entry->type != BUS1_ENTRY_MESSAGE ||
+		    bus1_entry_staged(entry))
+			continue;
+		message = container_of(entry, struct bus1_message, entry);
+		if (message->dest->own.marked)
+			continue;
+		bus1_queue_remove(&space->queue, entry);
+		message->dest->n_queued--;
+		list_add_tail(&entry->link, messages);
+	}
+	spin_unlock(&space->data);
+	return steps;
+}
+
+static void drop_message(struct bus1_message *message)
+{
+	struct bus1_node *dest = bus1_node_get(message->dest);
+
+	bus1_message_free(message);
+	bus1_node_forget(dest);
+	bus1_node_put(dest);
+}
+
+/* Messages that come in from now on stay. */
+static void drop_messages(struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_place place = {};
+	struct bus1_message *message, *next;
+	LIST_HEAD(messages);
+	u64 end;
+
+	spin_lock(&space->data);
+	end = space->queue.clock;
+	spin_unlock(&space->data);
+
+	while (unlink_messages(space, &place, end, &messages)) {
+		list_for_each_entry_safe(message, next, &messages, entry.link)
+			drop_message(message);
+		INIT_LIST_HEAD(&messages);
+		cond_resched();
+	}
+}
+
+/* The first reference of an owner to a node that lives stays. */
+static void release_handles(struct bus1_peer *peer)
+{
+	struct bus1_handle *handle;
+	struct bus1_node *node;
+	unsigned int n;
+	u64 id = 0;
+
+	while ((handle = bus1_handle_after(&peer->space, id))) {
+		id = handle->id + 1;
+		node = bus1_node_get(handle->node);
+		n = handle->n_user - is_own_live(handle);
+		if (n)
+			bus1_handle_unshow(handle, n);
+		if (node->owner == &peer->space)
+			bus1_node_forget(node);
+		bus1_node_put(node);
+		cond_resched();
+	}
+}
+
+static void release_slices(struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_slice *slice;
+	struct rb_node *rb;
+
+	for (;;) {
+		spin_lock(&space->data);
+		rb = rb_first(&peer->pool.published);
+		slice = rb_entry_safe(rb, struct bus1_slice, rb_offset);
+		if (slice)
+			bus1_pool_unpublish(&peer->pool, slice);
+		spin_unlock(&space->data);
+		if (!slice)
+			break;
+		bus1_message_free(bus1_message_of(slice));
+		cond_resched();
+	}
+}
+
+static void drop_seed(struct bus1_peer *peer)
+{
+	bus1_message_free(peer->seed);
+	peer->seed = NULL;
+}
+
+/* Gives back the pages that were kept as a cache, if nothing uses the pool. */
+static void trim_pool(struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_slice slice = {};
+	bool empty;
+
+	spin_lock(&space->data);
+	empty = peer->pool.file && list_is_singular(&peer->pool.slices);
+	if (empty)
+		bus1_pool_alloc(&peer->pool, &slice, BUS1_POOL_SIZE);
+	spin_unlock(&space->data);
+	if (!empty)
+		return;
+
+	bus1_pool_truncate(&peer->pool);
+	spin_lock(&space->data);
+	bus1_pool_free(&peer->pool, &slice);
+	spin_unlock(&space->data);
+}
+
+/* Empty a peer, except for what its seed pins. */
+static void flush_peer(struct bus1_peer *peer)
+{
+	lockdep_assert_held(&peer->space.local);
+
+	mark_pinned(peer, true);
+	destroy_nodes(peer);
+	drop_messages(peer);
+	release_handles(peer);
+	mark_pinned(peer, false);
+	release_slices(peer);
+	trim_pool(peer);
+}
+
+static bool mark_down(struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+	bool first;
+
+	mutex_lock(&space->local);
+	spin_lock(&space->data);
+	first = !space->down;
+	space->down = true;
+	spin_unlock(&space->data);
+	mutex_unlock(&space->local);
+	return first;
+}
+
+/* Pairs with bus1_peer_end() and with send.c, unstage_dest_locked(). */
+static void settle_peer(struct bus1_peer *peer)
+{
+	wait_var_event(&peer->n_active, !smp_load_acquire(&peer->n_active));
+	wait_var_event(&peer->space.n_staged,
+		       !smp_load_acquire(&peer->space.n_staged));
+}
+
+/**
+ * bus1_peer_disconnect() - end a peer's part on the bus
+ * @peer:	peer
+ *
+ * Return: 0, or -ESHUTDOWN if somebody did it already, or is at it.
+ */
+int bus1_peer_disconnect(struct bus1_peer *peer)
+{
+	if (!mark_down(peer))
+		return -ESHUTDOWN;
+
+	wake_up_interruptible_all(&peer->space.waitq);
+	settle_peer(peer);
+
+	mutex_lock(&peer->space.local);
+	drop_seed(peer);
+	flush_peer(peer);
+	mutex_unlock(&peer->space.local);
+	return 0;
+}
+
+static int reset_locked(struct bus1_peer *peer, u32 flags)
+{
+	if (peer->space.down)
+		return -ESHUTDOWN;
+	if (flags & BUS1_RESET_FLUSH_SEED)
+		drop_seed(peer);
+	if (flags & BUS1_RESET_FLUSH)
+		flush_peer(peer);
+	if (flags & BUS1_RESET_ADOPT)
+		return bus1_peer_adopt(peer);
+	return 0;
+}
+
+/**
+ * bus1_peer_reset() - empty a peer and set its limits
+ * @peer:	peer
+ * @limits:	valid limits, or NULL to keep them
+ * @flags:	BUS1_RESET_*; BUS1_RESET_ADOPT only with both flushes
+ *
+ * Return: 0; -ESHUTDOWN; with BUS1_RESET_ADOPT -EBUSY while something is charged
+ * to the peer, -ENOSPC if the caller has too many peers, -ENOMEM.
+ */
+int bus1_peer_reset(struct bus1_peer *peer, const struct bus1_peer_limits *limits,
+		    u32 flags)
+{
+	int err;
+
+	mutex_lock(&peer->space.local);
+	err = reset_locked(peer, flags);
+	if (!err && limits)
+		err = bus1_peer_set_limits(peer, limits);
+	mutex_unlock(&peer->space.local);
+	return err;
+}

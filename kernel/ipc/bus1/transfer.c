@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: giving handles from peer to peer
+ */
+
+#include <linux/slab.h>
+
+#include "transfer.h"
+#include "tx.h"
+
+/**
+ * struct gift - one handle that is given
+ * @node:	the node, referenced, or NULL
+ * @created:	whether this call created it
+ * @handle:	the taker's handle with a reference, or NULL of a dead node
+ * @shown:	whether it is in the taker's count
+ * @charged:	whether it is new to the taker and charged to it
+ */
+struct gift {
+	struct bus1_node *node;
+	bool created;
+	struct bus1_handle *handle;
+	bool shown;
+	bool charged;
+};
+
+static const struct bus1_amount one_handle = { .of[BUS1_HANDLES] = 1 };
+
+static int create_gift(struct bus1_space *from, u64 id, struct gift *gift)
+{
+	struct bus1_handle *handle = bus1_handle_find(from, id);
+	int err;
+
+	if (handle) {
+		bus1_node_forget(handle->node);
+		handle = bus1_handle_find(from, id);
+	}
+	if (handle)
+		return -EEXIST;
+	err = bus1_node_new(from, id, &gift->node);
+	if (err)
+		return err;
+	bus1_node_get(gift->node);
+	gift->created = true;
+	return 0;
+}
+
+static int find_gift(struct bus1_space *from, u64 id, struct gift *gift)
+{
+	struct bus1_handle *handle;
+
+	if (id & BUS1_HANDLE_FLAG_NEW)
+		return create_gift(from, id & ~BUS1_HANDLE_FLAG_NEW, gift);
+	handle = bus1_handle_find(from, id);
+	if (!handle || !handle->n_user)
+		return -ENXIO;
+	gift->node = bus1_node_get(handle->node);
+	return 0;
+}
+
+/* The charge comes before the count that keeps it. */
+static int charge_gift(struct bus1_space *to, struct gift *gift)
+{
+	int err = 0;
+
+	spin_lock(&to->data);
+	if (!gift->handle->n_user) {
+		err = bus1_quota_charge_own(&to->quota, &one_handle);
+		gift->charged = !err;
+	}
+	spin_unlock(&to->data);
+	return err;
+}
+
+static int show_gift(struct bus1_space *to, struct gift *gift, u64 *id)
+{
+	bool charge;
+	int err;
+
+	*id = BUS1_HANDLE_INVALID;
+	err = bus1_handle_attach(gift->node, to, GFP_KERNEL_ACCOUNT,
+				 &gift->handle);
+	if (err || !gift->handle)
+		return err;
+	err = charge_gift(to, gift);
+	if (err)
+		return err;
+	*id = bus1_handle_show(gift->handle, NULL, &charge);
+	gift->shown = true;
+	return 0;
+}
+
+static void undo_gift(struct bus1_space *to, struct gift *gift)
+{
+	if (gift->shown)
+		bus1_handle_hide(gift->handle);
+	if (gift->charged) {
+		spin_lock(&to->data);
+		bus1_quota_uncharge(&to->quota, NULL, &one_handle);
+		spin_unlock(&to->data);
+	}
+	if (gift->handle)
+		bus1_handle_drop(gift->handle, 1);
+	if (gift->created)
+		bus1_node_abort(gift->node);
+}
+
+static int give(struct bus1_space *from, struct bus1_space *to,
+		struct bus1_transfer *transfer, struct gift *gifts)
+{
+	size_t i;
+	int err = 0;
+
+	if (from->down || to->down)
+		return -ESHUTDOWN;
+	for (i = 0; i < transfer->n && !err; i++)
+		err = find_gift(from, transfer->from[i], &gifts[i]);
+	for (i = 0; i < transfer->n && !err; i++)
+		err = show_gift(to, &gifts[i], &transfer->to[i]);
+	return err ?: transfer->store(transfer);
+}
+
+static void finish(struct bus1_space *to, struct bus1_transfer *transfer,
+		   struct gift *gifts, int err)
+{
+	size_t i;
+
+	/* Backwards: what was new to the taker is the first of its kind. */
+	for (i = transfer->n; i--;) {
+		if (err)
+			undo_gift(to, &gifts[i]);
+		else if (gifts[i].handle)
+			bus1_node_share(gifts[i].node);
+		bus1_node_put(gifts[i].node);
+	}
+}
+
+/**
+ * bus1_peer_transfer() - give handles from one peer to another
+ * @from:	who gives
+ * @to:		who takes; may be @from
+ * @transfer:	what to give
+ *
+ * All or nothing.
+ *
+ * Return: 0; -ESHUTDOWN; -ENXIO or -EEXIST for what is named; -ENOBUFS if either
+ * may have no more handles; -EFAULT if the store failed; -ENOMEM.
+ */
+int bus1_peer_transfer(struct bus1_peer *from, struct bus1_peer *to,
+		       struct bus1_transfer *transfer)
+{
+	struct gift few[4], *gifts = few;
+	int err;
+
+	if (transfer->n > ARRAY_SIZE(few)) {
+		gifts = kvmalloc_array(transfer->n, sizeof(*gifts),
+				       GFP_KERNEL_ACCOUNT);
+		if (!gifts)
+			return -ENOMEM;
+	}
+	memset(gifts, 0, transfer->n * sizeof(*gifts));
+
+	bus1_space_lock_two(&from->space, &to->space);
+	err = give(&from->space, &to->space, transfer, gifts);
+	finish(&to->space, transfer, gifts, err);
+	bus1_space_unlock_two(&from->space, &to->space);
+
+	if (gifts != few)
+		kvfree(gifts);
+	return err;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later OR MIT */
+/*
+ * libbus1 - the bus1 system calls with their long argument lists, and a receive
+ * pool that grows by itself
+ *
+ * Every function that returns int gives 0 (bus1_open() a descriptor) or -1 with
+ * errno set, as the C library does. Each may fail with
+ *
+ *	ENOSYS		the running kernel has no bus1
+ *	EBADF		the descriptor is not open, or is not a bus1 peer
+ *	EINVAL		a flag that is not known
+ *	ESHUTDOWN	the peer was disconnected
+ *	EFAULT		a pointer that cannot be read or written
+ *	ENOMEM		the caller's memory is used up
+ *
+ * which the functions below do not repeat; they name the errors of their own.
+ *
+ * The library has no threads, no globals and no constructors. All functions may
+ * be called from several threads at once, but for those that take a struct
+ * bus1_pool: one thread at a time for each pool.
+ *
+ * The structs of <linux/bus1.h> must be aligned to 8 bytes, also where the
+ * compiler would be content with 4.
+ */
+#ifndef BUS1_H
+#define BUS1_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "bus1-abi.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * bus1_supported() - whether the running kernel has bus1
+ *
+ * Makes no peer and changes nothing.
+ *
+ * Return: 1, or 0 with errno set: ENOSYS if the kernel has no bus1, or what a
+ * seccomp filter answers in its place.
+ */
+int bus1_supported(void);
+
+/**
+ * bus1_open() - make a peer with the system's default limits
+ * @flags:	0 or BUS1_OPEN_NONBLOCK
+ *
+ * The peer has the identity of the caller at this moment, whoever holds the
+ * descriptor later.
+ *
+ * Return: a descriptor, close-on-exec, that the caller owns, or -1.
+ *
+ *	EACCES		a security module refused
+ *	EMFILE, ENFILE	no descriptor is left, in the process or in the system
+ *	ENOSPC		the user has too many peers (user.max_bus1_peers)
+ */
+int bus1_open(unsigned int flags);
+
+/**
+ * bus1_open_limits() - make a peer with limits of its own
+ * @max_slices:		messages, queued or received and not yet released
+ * @max_handles:	handles, own nodes and those in unread messages included
+ * @max_inflight_bytes:	bytes in all these messages
+ * @max_inflight_fds:	file descriptors in unread messages
+ * @flags:		0 or BUS1_OPEN_NONBLOCK
+ *
+ * Each limit may be BUS1_LIMIT_KEEP for the system's default.
+ *
+ * Return: as bus1_open(), and
+ *
+ *	EINVAL		a limit above INT_MAX
+ */
+int bus1_open_limits(uint64_t max_slices, uint64_t max_handles,
+		     uint64_t max_inflight_bytes, uint64_t max_inflight_fds,
+		     unsigned int flags);
+
+/**
+ * bus1_peer_disconnect() - end a peer for everybody who holds it
+ * @fd:		the peer
+ * @flags:	0
+ *
+ * Drops all it has, destroys its nodes and wakes whoever waits on it. The
+ * descriptor stays open and has to be closed.
+ */
+int bus1_peer_disconnect(int fd, unsigned int flags);
+
+/**
+ * bus1_peer_query() - what a peer may use and what it uses
+ * @fd:		the peer
+ * @info:	filled in
+ * @flags:	0
+ */
+int bus1_peer_query(int fd, struct bus1_peer_info *info, unsigned int flags);
+
+/**
+ * bus1_peer_reset() - change the limits of a peer, or flush it
+ * @fd:			the peer
+ * @max_slices:		as in bus1_open_limits(); BUS1_LIMIT_KEEP: unchanged
+ * @max_handles:	likewise
+ * @max_inflight_bytes:	likewise
+ * @max_inflight_fds:	likewise
+ * @flags:		BUS1_RESET_FLUSH drops slices, handles, messages and
+ *			nodes; BUS1_RESET_FLUSH_SEED drops the seed;
+ *			BUS1_RESET_ADOPT, with both, gives the peer the
+ *			caller's identity
+ *
+ * A limit below what is used takes nothing away. After BUS1_RESET_FLUSH no
+ * message received before may be read or released.
+ *
+ *	EINVAL		a limit above INT_MAX; BUS1_RESET_ADOPT alone
+ *	EBUSY		BUS1_RESET_ADOPT while something is still charged to
+ *			the peer
+ */
+int bus1_peer_reset(int fd, uint64_t max_slices, uint64_t max_handles,
+		    uint64_t max_inflight_bytes, uint64_t max_inflight_fds,
+		    unsigned int flags);
+
+/**
+ * bus1_handle_transfer() - give handles to another peer that one holds
+ * @src_fd:	the peer that has the handles
+ * @dst_fd:	the peer that gets them; -1: the same
+ * @src:	@n handle IDs of @src_fd; with BUS1_HANDLE_FLAG_NEW in one, a
+ *		node of that ID is made
+ * @dst:	@n handle IDs of @dst_fd, written; BUS1_HANDLE_INVALID for a
+ *		node that is dead
+ * @n:		how many, at most BUS1_HANDLE_MAX
+ * @flags:	0
+ *
+ * All or nothing. Each ID in @dst is one reference, to be given back with
+ * bus1_handle_release().
+ *
+ *	EEXIST		a node that is to be made exists already
+ *	EMSGSIZE	@n is too large
+ *	ENOBUFS		one of the two peers, or its user, has no room for a
+ *			handle
+ *	ENXIO		@src_fd has no such handle
+ */
+int bus1_handle_transfer(int src_fd, int dst_fd, const uint64_t *src,
+			 uint64_t *dst, size_t n, unsigned int flags);
+
+/**
+ * bus1_handle_release() - give back one reference of each handle
+ * @fd:		the peer
+ * @handles:	@n handle IDs
+ * @n:		how many, at most BUS1_HANDLE_MAX
+ * @flags:	0
+ *
+ * All or nothing. Every appearance of a handle, in a received message or in a
+ * transfer, is one reference that somebody has to give back.
+ *
+ *	EBUSY		the last reference of the owner to a node that lives
+ *	EMSGSIZE	@n is too large
+ *	ENOTUNIQ	the same handle twice
+ *	ENXIO		no such handle
+ */
+int bus1_handle_release(int fd, const uint64_t *handles, size_t n,
+			unsigned int flags);
+
+/**
+ * bus1_nodes_destroy() - destroy nodes
+ * @fd:		the peer that owns them
+ * @nodes:	@n node IDs
+ * @n:		how many, at most BUS1_HANDLE_MAX
+ * @flags:	BUS1_DESTROY_RELEASE_HANDLES also gives back the owner's own
+ *		reference, and the owner is then not notified
+ *
+ * All or nothing, and one event. Messages that were sent before are still
+ * delivered, so memory behind a node is free to go when the owner has received
+ * BUS1_MSG_NODE_DESTROY for it, and not when this returns.
+ *
+ *	EMSGSIZE	@n is too large
+ *	ENOTUNIQ	the same node twice
+ *	ENXIO		no such handle
+ *	EREMOTE		a node of another peer
+ *	ESTALE		a node that was destroyed already
+ */
+int bus1_nodes_destroy(int fd, const uint64_t *nodes, size_t n,
+		       unsigned int flags);
+
+/**
+ * bus1_slice_release() - give back the memory of received messages
+ * @fd:		the peer
+ * @offsets:	@n offsets, as received
+ * @n:		how many, at most BUS1_HANDLE_MAX
+ * @flags:	0
+ *
+ * All or nothing. Handles and descriptors of the messages are not touched.
+ *
+ *	EMSGSIZE	@n is too large
+ *	ENOTUNIQ	the same slice twice
+ *	ENXIO		no such slice
+ */
+int bus1_slice_release(int fd, const uint64_t *offsets, size_t n,
+		       unsigned int flags);
+
+/**
+ * bus1_send() - send one message to one or more nodes
+ * @fd:		the peer that sends
+ * @dests:	@n_dests handle IDs: where to
+ * @n_dests:	how many, at most BUS1_DEST_MAX; 0 only with BUS1_SEND_SEED
+ * @vecs:	@n_vecs pieces that make up the payload
+ * @n_vecs:	how many, at most BUS1_VEC_MAX
+ * @handles:	@n_handles handle IDs to pass along; the sender keeps its own
+ * @n_handles:	how many, at most BUS1_HANDLE_MAX
+ * @fds:	@n_fds descriptors to pass along; they are duplicated, and the
+ *		sender keeps its own
+ * @n_fds:	how many, at most BUS1_FD_MAX
+ * @flags:	BUS1_SEND_CONTINUE skips destinations that refuse;
+ *		BUS1_SEND_SEED makes the message the peer's own seed.
+ *		BUS1_SEND_HANDLES and BUS1_SEND_FDS are set here as needed
+ *
+ * Never waits for a receiver: EDQUOT and EXFULL say that there is no room now,
+ * and a program that sends much counts what its receiver has not answered yet.
+ * All or nothing but for BUS1_SEND_CONTINUE.
+ *
+ *	EACCES		a security module refused
+ *	EDQUOT		the sender's share of a receiver is used up
+ *	EEXIST		a node that is to be made exists already
+ *	EHOSTUNREACH	a destination, or its owner, is gone
+ *	EINVAL		no destination; flags that exclude each other
+ *	EMSGSIZE	more than the maxima, or than even an empty receiver
+ *			takes
+ *	ENOBUFS		the limits of the sending peer
+ *	ENOTUNIQ	the same destination twice
+ *	ENXIO		no such handle
+ *	EOPNOTSUPP	a descriptor of a kind that cannot be passed: bus1
+ *			peers, AF_UNIX sockets, io_uring
+ *	ETOOMANYREFS	too many descriptors of this user are on their way
+ *	EXFULL		a receiver is full whoever sends
+ */
+int bus1_send(int fd, const uint64_t *dests, size_t n_dests,
+	      const struct iovec *vecs, size_t n_vecs,
+	      const uint64_t *handles, size_t n_handles,
+	      const int *fds, size_t n_fds, unsigned int flags);
+
+/**
+ * bus1_send_errors() - bus1_send() that says which destination refused
+ * @fd:		as bus1_send()
+ * @dests:	as bus1_send()
+ * @n_dests:	as bus1_send()
+ * @vecs:	as bus1_send()
+ * @n_vecs:	as bus1_send()
+ * @handles:	as bus1_send()
+ * @n_handles:	as bus1_send()
+ * @fds:	as bus1_send()
+ * @n_fds:	as bus1_send()
+ * @errors:	@n_dests numbers, written on success and on failure as soon as
+ *		the destinations were found: 0, or the negative errno of a
+ *		destination that is itself the cause
+ * @flags:	as bus1_send()
+ */
+int bus1_send_errors(int fd, const uint64_t *dests, size_t n_dests,
+		     const struct iovec *vecs, size_t n_vecs,
+		     const uint64_t *handles, size_t n_handles,
+		     const int *fds, size_t n_fds,
+		     int32_t *errors, unsigned int flags);
+
+/**
+ * bus1_recv() - receive the next message or notice
+ * @fd:		the peer
+ * @args:	see <linux/bus1.h>; aligned to 8 bytes
+ * @flags:	BUS1_RECV_SEED, BUS1_RECV_INSTALL_FDS, BUS1_RECV_NONBLOCK,
+ *		BUS1_RECV_RELEASE
+ *
+ * The bare call, for who maps the pool alone; bus1_pool_recv() does the rest.
+ * Whatever fails leaves the message where it was.
+ *
+ *	EAGAIN		nothing is there, and it should not wait
+ *	EINTR		a signal
+ *	EMFILE, ENFILE	no room for the descriptors that came along
+ *	ENOBUFS		BUS1_RECV_SEED: the limits of the peer
+ *	ENXIO		BUS1_RECV_RELEASE: no such slice
+ *	ERANGE		the message lies behind @args->max_offset
+ *	ETIMEDOUT	the deadline has passed
+ */
+int bus1_recv(int fd, struct bus1_recv_args *args, unsigned int flags);
+
+/**
+ * struct bus1_pool - the mapped pool of one peer
+ *
+ * Nothing is mapped until the first message. When a message lies behind what is
+ * mapped, the pool is mapped again, at least twice as long, and the older
+ * mapping stays until bus1_pool_free(): a pointer into a message is good until
+ * the message is released, whatever arrives meanwhile. The older mappings cost
+ * address space, less than the newest one has, and no memory.
+ */
+struct bus1_pool;
+
+/**
+ * struct bus1_msg - a received message
+ * @type:	one of enum bus1_msg_type
+ * @flags:	BUS1_MSG_FLAG_*
+ * @destination: the node or handle that the message or notice is about
+ * @reply:	handle for the reply, or BUS1_HANDLE_INVALID
+ * @offset:	names the slice that the message lies in; BUS1_OFFSET_INVALID
+ *		when there is none to release
+ * @payload:	@n_bytes bytes in the pool, aligned to 8, read-only; NULL if 0
+ * @n_bytes:	length of the payload in bytes
+ * @handles:	@n_handles handle IDs in the pool; NULL if 0
+ * @n_handles:	how many
+ * @fds:	@n_fds descriptors in the pool; NULL if 0; each -1 if it was not
+ *		installed
+ * @n_fds:	how many
+ * @sender_pid:	process of the sending peer's identity, 0 if not visible here
+ * @sender_uid:	its effective user ID
+ * @sender_gid:	its effective group ID
+ * @reserved:	0, room for what later versions give
+ *
+ * Three things come with a message, and each is given back by itself. The slice
+ * (payload, handles, fds are pointers into it): bus1_msg_release(). One
+ * reference for every handle: bus1_handle_release(). The descriptors: close().
+ * bus1_msg_discard() gives back all of them.
+ */
+struct bus1_msg {
+	uint64_t type;
+	uint64_t flags;
+	uint64_t destination;
+	uint64_t reply;
+	uint64_t offset;
+	const void *payload;
+	size_t n_bytes;
+	const uint64_t *handles;
+	size_t n_handles;
+	const int *fds;
+	size_t n_fds;
+	pid_t sender_pid;
+	uid_t sender_uid;
+	gid_t sender_gid;
+	uint64_t reserved[4];
+};
+
+/**
+ * bus1_pool_new() - prepare to map the pool of a peer
+ * @fd:		the peer; borrowed, to be kept open until bus1_pool_free()
+ *
+ * Several pools of one peer are fine, one for each thread that receives.
+ *
+ * Return: the pool, for bus1_pool_free(), or NULL with errno ENOMEM.
+ */
+struct bus1_pool *bus1_pool_new(int fd);
+
+/**
+ * bus1_pool_free() - unmap a pool
+ * @pool:	the pool, or NULL
+ *
+ * Pointers into messages end here. Messages not yet released stay charged to
+ * the peer. The descriptor is not closed. errno is kept.
+ */
+void bus1_pool_free(struct bus1_pool *pool);
+
+/**
+ * bus1_pool_recv() - receive the next message or notice as pointers
+ * @pool:	the pool
+ * @msg:	filled in; with BUS1_RECV_RELEASE it holds an earlier message,
+ *		whose slice is released in the same call
+ * @deadline:	CLOCK_MONOTONIC in nanoseconds, absolute; 0: none
+ * @flags:	as bus1_recv()
+ *
+ * Maps more of the pool as needed. On failure @msg is BUS1_MSG_NONE, but for
+ * EIO, and its @offset still names an earlier message that was not released.
+ *
+ *	errors of bus1_recv() but for ERANGE, and
+ *	EIO		the payload could not be read back from swap. The
+ *			message is received without it: @type, @destination,
+ *			@reply and the sender are there, nothing else
+ *	ENOMEM		no address space to map the message; it stays queued
+ */
+int bus1_pool_recv(struct bus1_pool *pool, struct bus1_msg *msg,
+		   uint64_t deadline, unsigned int flags);
+
+/**
+ * bus1_msg_release() - give back the slice of a message
+ * @pool:	the pool it was received from
+ * @msg:	the message; its pointers become NULL, all else can still be read
+ *
+ * Its handles and descriptors stay with the caller, who has copied what it
+ * wants to keep. Does nothing for a notice or a message released before.
+ *
+ *	ENXIO		no such slice, as after BUS1_RESET_FLUSH
+ */
+int bus1_msg_release(struct bus1_pool *pool, struct bus1_msg *msg);
+
+/**
+ * bus1_msg_discard() - give back everything that came with a message
+ * @pool:	the pool it was received from
+ * @msg:	the message, as received
+ *
+ * Closes its descriptors, releases one reference of each handle, then the
+ * slice. Does all of it, whatever fails meanwhile, and reports what failed
+ * first.
+ *
+ *	errors of bus1_handle_release() and bus1_msg_release()
+ */
+int bus1_msg_discard(struct bus1_pool *pool, struct bus1_msg *msg);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BUS1_H */

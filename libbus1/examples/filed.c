@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+/*
+ * filed - a file server that hands out capabilities
+ *
+ * A client asks by name and gets a handle to a node: that open file. Whoever
+ * holds the handle may read the file, and may pass the handle on; the server
+ * neither knows nor cares who that is. When nobody holds it any more the kernel
+ * says so, and the file is closed.
+ *
+ * The ID of a file's node is the address of its struct file. The struct is freed
+ * when BUS1_MSG_NODE_DESTROY for the node was received: by then every request
+ * that was on its way has been, so no message can name freed memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "files.h"
+#include "first.h"
+#include "post.h"
+
+struct file {
+	struct file *next;
+	char name[256];
+	void *data;
+	uint64_t size;
+	int is_node;
+	int is_closed;
+};
+
+struct server {
+	int peer;
+	struct bus1_pool *pool;
+	int directory;
+	struct file *files;
+};
+
+static int open_by_name(const struct server *server, const char *name)
+{
+	struct stat status;
+	int fd;
+
+	if (strchr(name, '/')) {
+		errno = EACCES;
+		return -1;
+	}
+	fd = openat(server->directory, name,
+		    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
+		close(fd);
+		errno = EACCES;
+		return -1;
+	}
+	return fd;
+}
+
+/* Mapped, so that the kernel copies straight from the file to the reader. */
+static int map_file(struct file *file, int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -1;
+	file->size = status.st_size;
+	if (!file->size)
+		return 0;
+	file->data = mmap(NULL, file->size, PROT_READ, MAP_SHARED, fd, 0);
+	return file->data == MAP_FAILED ? -1 : 0;
+}
+
+static struct file *file_new(struct server *server, const char *name)
+{
+	struct file *file = calloc(1, sizeof(*file));
+	int fd = open_by_name(server, name);
+
+	if (!file || fd < 0 || map_file(file, fd) < 0) {
+		free(file);
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	close(fd);
+	strcpy(file->name, name);
+	file->next = server->files;
+	server->files = file;
+	printf("filed: opened %s\n", name);
+	return file;
+}
+
+static struct file *file_find(struct server *server, const char *name)
+{
+	struct file *file;
+
+	for (file = server->files; file; file = file->next)
+		if (!strcmp(file->name, name))
+			return file;
+	return NULL;
+}
+
+/* From here on nobody finds the file and nothing is read from it. */
+static void file_close(struct server *server, struct file *file)
+{
+	struct file **link = &server->files;
+
+	while (*link != file)
+		link = &(*link)->next;
+	*link = file->next;
+	if (file->size)
+		munmap(file->data, file->size);
+	file->is_closed = 1;
+}
+
+static void file_destroy(struct server *server, struct file *file)
+{
+	uint64_t node = id_of(file);
+
+	file_close(server, file);
+	if (bus1_nodes_destroy(server->peer, &node, 1, 0) < 0)
+		die("cannot destroy the node of %s", file->name);
+}
+
+/* The server's own reference is the last thing that is left of the node. */
+static void file_free(struct server *server, struct file *file)
+{
+	uint64_t node = id_of(file);
+
+	if (bus1_handle_release(server->peer, &node, 1, 0) < 0)
+		die("cannot release the node of %s", file->name);
+	free(file);
+}
+
+/*
+ * A server does not wait for a client: one that has no room for the answers that
+ * it asked for does not get them.
+ */
+static int answer(struct server *server, uint64_t to, struct letter *letter)
+{
+	if (post(server->peer, to, letter) == 0)
+		return 0;
+	if (errno != EHOSTUNREACH)
+		printf("filed: a client did not get its answer: %s\n",
+		       strerror(errno));
+	return -1;
+}
+
+static int answer_error(struct server *server, uint64_t to, uint32_t op,
+			int error)
+{
+	struct file_answer head = { .op = op, .error = error };
+	struct letter letter = {
+		.vecs = { { &head, sizeof(head) } }, .n_vecs = 1,
+	};
+
+	return answer(server, to, &letter);
+}
+
+/*
+ * The node comes into being with the message that carries it first. If the
+ * message cannot be sent there is no node either, and the file is closed again.
+ */
+static void do_open(struct server *server, const char *name, uint64_t to)
+{
+	struct file *file = file_find(server, name);
+	struct file_answer head = { .op = FILE_OPEN };
+	struct letter letter = {
+		.vecs = { { &head, sizeof(head) } }, .n_vecs = 1,
+		.n_handles = 1,
+	};
+	uint64_t node;
+
+	if (!file)
+		file = file_new(server, name);
+	if (!file) {
+		answer_error(server, to, FILE_OPEN, errno);
+		return;
+	}
+	head.size = file->size;
+	node = id_of(file) | (file->is_node ? 0 : BUS1_HANDLE_FLAG_NEW);
+	letter.handles = &node;
+	if (!answer(server, to, &letter)) {
+		file->is_node = 1;
+	} else if (!file->is_node) {
+		file_close(server, file);
+		free(file);
+	}
+}
+
+/* Opened afresh, so that nobody else reads at the same position. */
+static void do_descriptor(struct server *server, const char *name, uint64_t to)
+{
+	struct file_answer head = { .op = FILE_DESCRIPTOR };
+	int fd = open_by_name(server, name);
+	struct letter letter = {
+		.vecs = { { &head, sizeof(head) } }, .n_vecs = 1,
+		.fds = &fd, .n_fds = 1,
+	};
+
+	if (fd < 0) {
+		answer_error(server, to, FILE_DESCRIPTOR, errno);
+		return;
+	}
+	if (!answer(server, to, &letter))
+		printf("filed: gave the descriptor of %s away\n", name);
+	close(fd);
+}
+
+static void do_revoke(struct server *server, const char *name, uint64_t to)
+{
+	struct file *file = file_find(server, name);
+
+	if (file) {
+		file_destroy(server, file);
+		printf("filed: took %s back from everybody\n", name);
+	}
+	answer_error(server, to, FILE_REVOKE, file ? 0 : ENOENT);
+}
+
+static void do_read(struct server *server, struct file *file,
+		    const struct file_request *request, uint64_t to)
+{
+	struct file_answer head = {
+		.op = FILE_READ, .offset = request->offset, .size = file->size,
+	};
+	uint64_t length = request->length;
+	struct letter letter = {
+		.vecs = { { &head, sizeof(head) } }, .n_vecs = 2,
+	};
+
+	if (file->is_closed || request->offset > file->size ||
+	    length > FILE_READ_MAX) {
+		answer_error(server, to, FILE_READ,
+			     file->is_closed ? ESTALE : EINVAL);
+		return;
+	}
+	if (length > file->size - request->offset)
+		length = file->size - request->offset;
+	if (length)
+		letter.vecs[1].iov_base = (char *)file->data + request->offset;
+	letter.vecs[1].iov_len = length;
+	/* A file that has shrunk meanwhile cannot be read by the kernel either. */
+	if (answer(server, to, &letter) < 0 && errno == EFAULT)
+		answer_error(server, to, FILE_READ, EIO);
+}
+
+/*
+ * The request is copied: the bytes in the pool do not change, but the name has
+ * to end somewhere.
+ */
+static int copy_request(struct file_request *request, const struct bus1_msg *msg)
+{
+	if (msg->n_bytes != sizeof(*request) || msg->n_handles != 1)
+		return -1;
+	memcpy(request, msg->payload, sizeof(*request));
+	request->name[sizeof(request->name) - 1] = 0;
+	return 0;
+}
+
+static void serve_request(struct server *server, const struct bus1_msg *msg)
+{
+	int at_server = msg->destination == id_of(server);
+	struct file_request request;
+
+	if (copy_request(&request, msg) < 0)
+		return;
+	if (at_server && request.op == FILE_OPEN)
+		do_open(server, request.name, msg->handles[0]);
+	else if (at_server && request.op == FILE_DESCRIPTOR)
+		do_descriptor(server, request.name, msg->handles[0]);
+	else if (at_server && request.op == FILE_REVOKE)
+		do_revoke(server, request.name, msg->handles[0]);
+	else if (!at_server && request.op == FILE_READ)
+		do_read(server, object_of(msg->destination), &request,
+			msg->handles[0]);
+	else
+		answer_error(server, msg->handles[0], request.op, EOPNOTSUPP);
+}
+
+static void serve_release(struct server *server, struct file *file)
+{
+	printf("filed: closed %s, nobody holds it any more\n", file->name);
+	file_destroy(server, file);
+}
+
+static int is_own(uint64_t id)
+{
+	return !(id & BUS1_HANDLE_FLAG_REMOTE);
+}
+
+static void serve(struct server *server, const struct bus1_msg *msg)
+{
+	if (msg->type == BUS1_MSG_DATA)
+		serve_request(server, msg);
+	else if (msg->type == BUS1_MSG_NODE_RELEASE)
+		serve_release(server, object_of(msg->destination));
+	else if (msg->type == BUS1_MSG_NODE_DESTROY && is_own(msg->destination))
+		file_free(server, object_of(msg->destination));
+}
+
+static void serve_all(struct server *server)
+{
+	struct bus1_msg msg;
+
+	while (bus1_pool_recv(server->pool, &msg, 0, BUS1_RECV_NONBLOCK) == 0) {
+		serve(server, &msg);
+		if (bus1_msg_discard(server->pool, &msg) < 0)
+			die("cannot give a message back");
+	}
+	/* EIO: a request was lost to a broken swap; its client will time out. */
+	if (errno != EAGAIN && errno != EIO)
+		die("cannot receive");
+}
+
+/* Until the command ends, if there is one. */
+static void run(struct server *server, int listener, int ended)
+{
+	struct pollfd polls[] = {
+		{ .fd = server->peer, .events = POLLIN },
+		{ .fd = listener, .events = POLLIN },
+		{ .fd = ended, .events = POLLIN },
+	};
+
+	while (!polls[2].revents) {
+		if (poll(polls, 3, -1) < 0 && errno != EINTR)
+			die("cannot wait");
+		serve_all(server);
+		if (polls[1].revents &&
+		    first_answer(listener, server->peer, id_of(server)) < 0)
+			printf("filed: a stranger got no handle: %s\n",
+			       strerror(errno));
+	}
+	serve_all(server);
+}
+
+static const char help[] =
+"usage: filed [--root DIR] [--socket PATH] [--] [COMMAND [ARGUMENT...]]\n"
+"Serves the files of a directory. Strangers ask at the socket for a handle; the\n"
+"command inherits one, and the server ends with it and with its status.\n"
+"  -r, --root DIR     the directory (default: the current one)\n"
+"  -s, --socket PATH  the socket\n";
+
+static const struct option options[] = {
+	{ "root", required_argument, NULL, 'r' },
+	{ "socket", required_argument, NULL, 's' },
+	{ "help", no_argument, NULL, 'h' },
+	{ }
+};
+
+static void start(struct server *server, const char *root)
+{
+	server->directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (server->directory < 0)
+		die("%s", root);
+	server->peer = new_peer(&server->pool);
+	if (first_node(server->peer, id_of(server)) < 0)
+		die("cannot make the first node");
+}
+
+static int serve_command(struct server *server, int listener, char **argv)
+{
+	int ended = -1, status;
+	pid_t pid = 0;
+
+	if (*argv)
+		pid = first_run(server->peer, id_of(server), argv, &ended);
+	if (pid < 0)
+		die("cannot start %s", *argv);
+	run(server, listener, ended);
+	if (waitpid(pid, &status, 0) < 0)
+		die("cannot wait for %s", *argv);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int main(int argc, char **argv)
+{
+	const char *root = ".", *path = NULL;
+	static struct server server __attribute__((aligned(8)));
+	int c, listener = -1;
+
+	while ((c = getopt_long(argc, argv, "+r:s:h", options, NULL)) >= 0) {
+		if (c == 'r')
+			root = optarg;
+		else if (c == 's')
+			path = optarg;
+		else
+			return fputs(help, c == 'h' ? stdout : stderr), c != 'h';
+	}
+	if (!path && optind == argc)
+		return fputs(help, stderr), 1;
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	start(&server, root);
+	if (path) {
+		listener = first_listen(path);
+		if (listener < 0)
+			die("%s", path);
+	}
+	return serve_command(&server, listener, argv + optind);
+}

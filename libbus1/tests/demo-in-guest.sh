@@ -1,0 +1,95 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later OR MIT
+#
+# The demonstration as a test, and what it does not show: what the examples do
+# when one of them dies.
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+n=0
+failed=0
+
+check() {
+	name=$1
+	shift
+	n=$((n + 1))
+	if "$@" >"$dir/out" 2>&1; then
+		echo "ok $n $name"
+	else
+		sed 's/^/# /' "$dir/out"
+		echo "not ok $n $name"
+		failed=1
+	fi
+}
+
+# One of three is killed after its first line; the others get everything.
+killed_subscriber() {
+	publish --subscribers 3 --count 500 A sh -c '
+		mkfifo '"$dir"'/lines
+		subscribe >'"$dir"'/one & one=$!
+		subscribe >'"$dir"'/two & two=$!
+		subscribe >'"$dir"'/lines & three=$!
+		read line <'"$dir"'/lines
+		kill -9 $three
+		wait $one && wait $two' >"$dir/said" || return 1
+	cat "$dir/said"
+	grep -q 'lost a subscriber' "$dir/said" &&
+		[ "$(wc -l <"$dir/one")" = 500 ] &&
+		cmp "$dir/one" "$dir/two"
+}
+
+# The file is closed although nobody said so.
+killed_reader() {
+	head -c 100000 /bin/busybox >"$dir/file"
+	mkfifo "$dir/holding"
+	filed --root "$dir" sh -c '
+		fcat --hold file >'"$dir"'/holding & holder=$!
+		read line <'"$dir"'/holding
+		kill -9 $holder
+		wait $holder
+		fcat file' >"$dir/copy" || return 1
+	[ "$(grep -ac 'closed file' "$dir/copy")" = 2 ]
+}
+
+# Who reads is told, and does not wait.
+killed_server() {
+	mkfifo "$dir/held"
+	filed --root "$dir" --socket "$dir/socket" & server=$!
+	fcat --socket "$dir/socket" --hold file >"$dir/held" & holder=$!
+	read line <"$dir/held"
+	kill -9 $server
+	wait $holder
+	[ $? = 3 ]
+}
+
+no_such_file() {
+	filed --root "$dir" fcat nothing 2>"$dir/said"
+	[ $? = 1 ] && grep -q 'No such file' "$dir/said"
+}
+
+no_way_out() {
+	filed --root "$dir" fcat ../etc/passwd 2>"$dir/said"
+	[ $? = 1 ] && grep -q 'Permission denied' "$dir/said"
+}
+
+empty_file() {
+	: >"$dir/empty"
+	filed --root "$dir" fcat empty >"$dir/said" &&
+		grep -q 'closed empty' "$dir/said"
+}
+
+says_hello() {
+	[ "$(hello)" = 'hello, node 8' ]
+}
+
+echo 'TAP version 13'
+check examples.hello says_hello
+check demo.all_of_it demo.sh
+check examples.killed_reader_lets_go_of_the_file killed_reader
+check examples.killed_server_is_noticed killed_server
+check examples.killed_subscriber_holds_up_nobody killed_subscriber
+check examples.file_that_is_not_there no_such_file
+check examples.file_outside_the_directory no_way_out
+check examples.empty_file empty_file
+echo "1..$n"
+exit $failed

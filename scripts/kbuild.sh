@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+# How the kernel's own build is called: for the tree $LINUX, in $OUT, for the domain that is loaded.
+# Sourced, never run.
+
+# Builds of another checkout, or after a clean, come from the compiler cache.
+if command -v ccache >/dev/null; then
+	CCACHE_BASEDIR=$BUILD CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
+	export CCACHE_BASEDIR CCACHE_NOHASHDIR CCACHE_SLOPPINESS
+	CC='ccache gcc'
+else
+	CC=gcc
+fi
+
+# The programs of every domain of one architecture see the same headers, those of the patched tree.
+HEADERS=$BUILD/headers-$KUSERARCH
+
+# kbuild is told who, when and where, so that the same sources give the same kernel.
+kmake() {
+	make -C "$LINUX" O="$OUT" ARCH="$KARCH" CC="$CC" HOSTCC="$CC" LOCALVERSION= V="$V" -j"$JOBS" \
+		KBUILD_BUILD_USER=bus1 KBUILD_BUILD_HOST=localhost KBUILD_BUILD_TIMESTAMP="$EPOCH" "$@"
+}
+
+# The fragments that make this kernel, in the order in which they override each other.
+fragments() {
+	ls "$TOP/domains/common.config" "$TOP/domains/$DOMAIN.config"
+	[ -z "$DEBUG" ] || ls "$TOP/domains/debug.config" "$TOP/domains/$DOMAIN-debug.config"
+}
+
+# config_make: a configuration again only when the fragments or the tree's Kconfig files changed.
+config_make() {
+	mkdir -p "$OUT"
+	fragments | xargs cat >"$OUT/fragments.new"
+	kgit ls-files -s '*Kconfig*' | sha256sum >>"$OUT/fragments.new"
+	if [ -f "$OUT/.config" ] && cmp -s "$OUT/fragments.new" "$OUT/fragments"; then
+		return
+	fi
+	sed '$d' "$OUT/fragments.new" >"$OUT/fragments.config"
+	logged "$VARIANT-config" kmake KCONFIG_ALLCONFIG="$OUT/fragments.config" allnoconfig
+	config_check
+	mv "$OUT/fragments.new" "$OUT/fragments"
+}
+
+# config_check: a fragment that Kconfig dropped silently would make a test skip silently.
+config_check() {
+	missing=$(grep -h '^CONFIG_.*=' "$OUT/fragments.config" | grep -vxF -f "$OUT/.config" || :)
+	[ -z "$missing" ] || die "Kconfig did not take these lines of domains/ (a dependency is missing):
+$missing"
+}

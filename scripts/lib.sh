@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0
+# What every script here shares: where things are, how to speak, how to wait.
+# Sourced, never run. A script sets $0's directory right by being run from anywhere.
+
+set -eu
+TOP=$(cd "$(dirname "$0")/.." && pwd)
+SCRIPTS=$TOP/scripts
+. "$SCRIPTS/treelib.sh"
+
+# Everything that is made lies below $BUILD; a tree of the user's own gets a place of its own there.
+BUILD=${BUILD:-$TOP/build}
+if [ -n "${KSRC:-}" ]; then
+	KSRC=$(cd "$KSRC" 2>/dev/null && pwd) || {
+		echo "KSRC=$KSRC: no such directory; give the top of a Linux source tree" >&2
+		exit 1
+	}
+	BUILD=$BUILD/ksrc-$(basename "$KSRC")-$(printf %s "$KSRC" | cksum | cut -d' ' -f1)
+fi
+LINUX=$BUILD/linux
+LOG=$BUILD/log
+DOMAIN=${DOMAIN:-x86_64}
+DEBUG=${DEBUG:-}
+[ "$DEBUG" != 0 ] || DEBUG=
+V=${V:-0}
+VARIANT=$DOMAIN${DEBUG:+-debug}
+OUT=$BUILD/$VARIANT
+JOBS=${JOBS:-$(nproc)}
+
+die() {
+	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 1
+}
+
+note() {
+	printf '%s\n' "== $*" >&2
+}
+
+# The text of --help is the comment at the head of the script.
+help() {
+	sed -n '3,/^[^#]/{/^#/!q;s/^# \{0,1\}//;p}' "$0"
+	exit 0
+}
+
+# load_domain: a domain is one file that says how to build and how to boot it.
+load_domain() {
+	[ -f "$TOP/domains/$DOMAIN.sh" ] ||
+		die "DOMAIN=$DOMAIN: expected one of: $(cd "$TOP/domains" && ls *.sh | sed 's/\.sh$//' | xargs)"
+	. "$TOP/domains/$DOMAIN.sh"
+}
+
+# progress LOG PID: one line that shows how far a build is, until PID ends; its status is returned.
+progress() {
+	start=$(date +%s)
+	while kill -0 "$2" 2>/dev/null; do
+		show=$(printf '   %5d lines of log, %4d s' "$(wc -l <"$1")" "$(($(date +%s) - start))")
+		if [ -t 2 ]; then
+			printf '\r%s ' "$show" >&2
+			sleep 1
+		else
+			echo "$show" >&2
+			sleep 15 &
+			wait_either "$!" "$2"
+		fi
+	done
+	[ ! -t 2 ] || printf '\r%40s\r' '' >&2
+	wait "$2"
+}
+
+# wait_either SLEEPER PID: returns when either has ended, and leaves no sleeper behind.
+wait_either() {
+	while kill -0 "$1" 2>/dev/null; do
+		if ! kill -0 "$2" 2>/dev/null; then
+			kill "$1" 2>/dev/null || :
+			break
+		fi
+		sleep 0.2
+	done
+	wait "$1" 2>/dev/null || :
+}
+
+# logged NAME COMMAND...: runs the command with its output in a log, or on the terminal with V=1.
+logged() {
+	mkdir -p "$LOG"
+	log=$LOG/$1.log
+	shift
+	if [ "$V" != 0 ]; then
+		"$@" 2>&1 | tee "$log"
+		return
+	fi
+	"$@" >"$log" 2>&1 &
+	progress "$log" "$!" || {
+		grep -E -A5 'error:|Error |undefined reference|\*\*\*' "$log" | head -40 >&2 || :
+		die "failed: $*
+the whole log: $log"
+	}
+}

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1 selftests: processes killed in the middle of any call
+ *
+ * A child makes one kind of call over and over, on a peer of its own and on one
+ * that it shares with this process, and is killed at a random moment. Whatever
+ * it held must be gone: the shared peer works and can be emptied, and in the end
+ * nothing is charged to the user, no peer counted and no file open.
+ */
+#include "stress.h"
+
+#define USER	1600
+#define NODE	8ULL
+
+enum op {
+	OP_SEND, OP_SEND_SHARED, OP_RECV, OP_TRANSFER, OP_DESTROY, OP_FLUSH,
+	OP_OPEN, OP_SEED, OP_ALL,
+};
+
+FIXTURE(kill) {
+	struct peer shared;
+	struct rng rng;
+	__u32 *running;
+	enum op op;
+};
+
+FIXTURE_VARIANT(kill) {
+	enum op op;
+};
+
+FIXTURE_VARIANT_ADD(kill, in_send) { OP_SEND };
+FIXTURE_VARIANT_ADD(kill, in_send_from_a_shared_peer) { OP_SEND_SHARED };
+FIXTURE_VARIANT_ADD(kill, in_recv) { OP_RECV };
+FIXTURE_VARIANT_ADD(kill, in_handle_transfer) { OP_TRANSFER };
+FIXTURE_VARIANT_ADD(kill, in_nodes_destroy) { OP_DESTROY };
+FIXTURE_VARIANT_ADD(kill, in_peer_reset) { OP_FLUSH };
+FIXTURE_VARIANT_ADD(kill, in_open_and_disconnect) { OP_OPEN };
+FIXTURE_VARIANT_ADD(kill, with_a_seed) { OP_SEED };
+FIXTURE_VARIANT_ADD(kill, in_anything) { OP_ALL };
+
+FIXTURE_SETUP(kill)
+{
+	self->op = variant->op;
+	self->rng = rng_for(SEED(), 0);
+	self->running = share(sizeof(*self->running));
+	ASSERT_EQ(0, open_as(&self->shared, NULL, geteuid() ? geteuid() : USER));
+}
+
+FIXTURE_TEARDOWN(kill)
+{
+	peer_close(&self->shared);
+}
+
+/* The child's side. */
+struct victim {
+	struct peer own;
+	struct peer *shared;
+	__u64 to[2];			/* of own: to shared, to itself */
+	__u64 back;			/* of shared: to own */
+	__u64 next;
+};
+
+static int victim_open(struct victim *v, struct peer *shared)
+{
+	v->shared = shared;
+	v->next = 0x1000;
+	if (open_as(&v->own, NULL, geteuid() ? geteuid() : USER))
+		return -1;
+	v->to[0] = connect_peers(shared->fd, NODE, v->own.fd);
+	v->back = connect_new(v->own.fd, NODE, shared->fd);
+	v->to[1] = NODE;
+	return v->back == BUS1_HANDLE_INVALID ? -1 : 0;
+}
+
+/* A multicast with everything in it. */
+static void do_send(struct victim *v, bool from_shared)
+{
+	static const char data[40000];
+	__u64 handle[2] = { NODE, NODE }, to[2] = { v->back, NODE };
+	int fds[2] = { STDIN_FILENO, STDERR_FILENO };
+	struct peer *p = from_shared ? v->shared : &v->own;
+
+	send_full(p->fd, from_shared ? to : v->to, 2, data, sizeof(data),
+		  handle, 2, fds, 2, BUS1_SEND_CONTINUE);
+	drain(&v->own);
+}
+
+static void do_recv(struct victim *v)
+{
+	struct bus1_recv_args r;
+	int i;
+
+	do_send(v, false);
+	if (recv_flags(v->shared, &r, BUS1_RECV_INSTALL_FDS) ||
+	    r.type != BUS1_MSG_DATA)
+		return;
+	for (i = 0; i < (int)r.n_fds; i++)
+		if (msg_fds(v->shared, &r)[i] > STDERR_FILENO)
+			close(msg_fds(v->shared, &r)[i]);
+	slice_release_one(v->shared->fd, r.offset);
+}
+
+static void do_transfer(struct victim *v)
+{
+	__u64 src[8], dst[8];
+	int i;
+
+	for (i = 0; i < 8; i++)
+		src[i] = (v->next += 8) | BUS1_HANDLE_FLAG_NEW;
+	if (sys_transfer(v->own.fd, v->shared->fd, src, dst, 8, 0))
+		return;
+	sys_transfer(v->shared->fd, v->own.fd, dst, src, 8, 0);
+	sys_release(v->shared->fd, dst, 8, 0);
+}
+
+static void do_destroy(struct victim *v)
+{
+	__u64 src[64], dst[64];
+	int i;
+
+	for (i = 0; i < 64; i++)
+		src[i] = (v->next += 8) | BUS1_HANDLE_FLAG_NEW;
+	if (sys_transfer(v->own.fd, v->shared->fd, src, dst, 64, 0))
+		return;
+	for (i = 0; i < 64; i++)
+		src[i] &= ~BUS1_HANDLE_FLAG_NEW;
+	sys_destroy(v->own.fd, src, 64, BUS1_DESTROY_RELEASE_HANDLES);
+	sys_release(v->shared->fd, dst, 64, 0);
+}
+
+static void do_flush(struct victim *v)
+{
+	do_send(v, false);
+	do_transfer(v);
+	flush(v->own.fd);
+	release_one(v->shared->fd, v->back);
+	v->to[0] = connect_peers(v->shared->fd, NODE, v->own.fd);
+	v->back = connect_new(v->own.fd, NODE, v->shared->fd);
+}
+
+static void do_open(struct victim *v)
+{
+	struct peer p;
+	__u64 h;
+
+	if (peer_open(&p, NULL, BUS1_OPEN_NONBLOCK))
+		return;
+	h = connect_new(p.fd, NODE, v->shared->fd);
+	send_bytes(v->shared->fd, h, "hello", 5);
+	if (v->next++ & 1)
+		sys_disconnect(p.fd, 0);
+	peer_close(&p);
+	release_one(v->shared->fd, h);
+}
+
+static void do_seed(struct victim *v)
+{
+	__u64 handle[2] = { v->to[0], (v->next += 8) | BUS1_HANDLE_FLAG_NEW };
+	int fd = STDERR_FILENO;
+	struct bus1_recv_args r;
+
+	send_full(v->own.fd, NULL, 0, "seed", 4, handle, 2, &fd, 1,
+		  BUS1_SEND_SEED);
+	if (!recv_flags(&v->own, &r, BUS1_RECV_SEED))
+		slice_release_one(v->own.fd, r.offset);
+	sys_reset(v->own.fd, NULL, 0, BUS1_RESET_FLUSH_SEED);
+}
+
+static void do_one(struct victim *v, enum op op)
+{
+	switch (op) {
+	case OP_SEND:
+	case OP_SEND_SHARED:
+		do_send(v, op == OP_SEND_SHARED);
+		break;
+	case OP_RECV:
+		do_recv(v);
+		break;
+	case OP_TRANSFER:
+		do_transfer(v);
+		break;
+	case OP_DESTROY:
+		do_destroy(v);
+		break;
+	case OP_FLUSH:
+		do_flush(v);
+		break;
+	case OP_OPEN:
+		do_open(v);
+		break;
+	case OP_SEED:
+		do_seed(v);
+		break;
+	default:
+		break;
+	}
+}
+
+static void victim_run(struct _test_data_kill *s)
+{
+	struct victim v = { 0 };
+	unsigned int n;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (victim_open(&v, &s->shared))
+		_exit(1);
+	for (n = 0;; n++) {
+		do_one(&v, s->op == OP_ALL ? n % OP_ALL : s->op);
+		STORE(s->running, n + 1);
+		if (n % 8 == 7)
+			drain(s->op == OP_RECV ? &v.own : v.shared);
+	}
+}
+
+/* Lets some time pass that has nothing to do with what the child does. */
+static void linger(struct rng *r)
+{
+	__u64 end = now_ns() + rng_below(r, 3000) * 1000ULL;
+
+	while (now_ns() < end)
+		;
+}
+
+/* The shared peer is as good as ever. */
+static void kill_check(struct __test_metadata *_metadata,
+		       struct _test_data_kill *self)
+{
+	struct bus1_recv_args r = { .max_offset = POOL_MAP_SIZE };
+	__u64 id = NODE | BUS1_HANDLE_FLAG_NEW;
+
+	drain(&self->shared);
+	EXPECT_EQ(0, query(self->shared.fd).n_queued);
+	EXPECT_EQ(0, query(self->shared.fd).used_inflight_fds);
+	EXPECT_TRUE(are_waiting(self->shared.fd, 0));
+	EXPECT_EQ(0, flush(self->shared.fd));
+	EXPECT_TRUE(peer_is_clean(self->shared.fd));
+	ASSERT_EQ(0, sys_transfer(self->shared.fd, -1, &id, &id, 1, 0));
+	ASSERT_EQ(0, send_bytes(self->shared.fd, NODE, "again", 5));
+	ASSERT_EQ(0, sys_recv(self->shared.fd, &r, sizeof(r),
+			      BUS1_RECV_NONBLOCK));
+	EXPECT_EQ(0, slice_release_one(self->shared.fd, r.offset));
+}
+
+static long files_open(void)
+{
+	char buf[128];
+
+	return read_file("/proc/sys/fs/file-nr", buf, sizeof(buf)) < 0 ? -1 :
+	       strtol(buf, NULL, 10);
+}
+
+/* Objects in the caches of bus1, 0 if these are not to be seen. */
+static long slab_objects(void)
+{
+	static char buf[65536];
+	char *line, *save;
+	long n, total = 0;
+
+	if (read_file("/proc/slabinfo", buf, sizeof(buf)) < 0)
+		return 0;
+	for (line = strtok_r(buf, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save))
+		if (!strncmp(line, "bus1", 4) &&
+		    sscanf(line, "%*s %ld", &n) == 1)
+			total += n;
+	return total;
+}
+
+/*
+ * With the user's limits set so low that the least leak shows: one peer, and so
+ * much of each resource fits as if the user had never had anything.
+ */
+static bool user_is_clean(uid_t uid)
+{
+	static const char * const knob[] = {
+		"/proc/sys/user/max_bus1_peers",
+		"/proc/sys/kernel/bus1/max_slices",
+		"/proc/sys/kernel/bus1/max_handles",
+		"/proc/sys/kernel/bus1/max_inflight_bytes",
+		"/proc/sys/kernel/bus1/max_inflight_fds",
+	};
+	static const char * const low[] = { "1", "1", "3", "32", "2" };
+	struct bus1_peer_limits l = { 1000, 1000, 1 << 20, 100 };
+	__u64 to = NODE | BUS1_HANDLE_FLAG_NEW, handle = NODE;
+	int fds[2] = { 0, 2 }, i, err = -1;
+	struct peer p = { .fd = -1 };
+	char saved[5][32];
+
+	for (i = 0; i < 5; i++) {
+		read_file(knob[i], saved[i], sizeof(saved[i]));
+		write_file(knob[i], low[i]);
+	}
+	if (!open_as(&p, &l, uid) && !sys_transfer(p.fd, -1, &to, &to, 1, 0)) {
+		__u64 handles[2] = { handle, handle };
+
+		/* 8 + 16 + 8 bytes */
+		err = send_full(p.fd, &handle, 1, "12345678", 8, handles, 2,
+				fds, 2, 0);
+	}
+	peer_close(&p);
+	for (i = 0; i < 5; i++)
+		write_file(knob[i], saved[i]);
+	return !err;
+}
+
+TEST_F_TIMEOUT(kill, leaves_nothing_behind, 300)
+{
+	__u64 id = NODE | BUS1_HANDLE_FLAG_NEW;
+	unsigned int round, rounds = scaled(25);
+	long files, objects = 0;
+	pid_t child;
+
+	ASSERT_EQ(0, sys_transfer(self->shared.fd, -1, &id, &id, 1, 0));
+	files = files_open();
+	for (round = 0; round < rounds; round++) {
+		STORE(self->running, 0);
+		child = fork();
+		if (!child)
+			victim_run(self);
+		ASSERT_LT(0, child);
+		ASSERT_TRUE(BECOMES(LOAD(self->running)));
+		linger(&self->rng);
+		kill(child, SIGKILL);
+		EXPECT_EQ(128 + SIGKILL, wait_child(child));
+		kill_check(_metadata, self);
+		ASSERT_EQ(0, _metadata->exit_code);
+		if (round == rounds / 2)
+			objects = slab_objects();
+	}
+	EXPECT_TRUE(BECOMES(files_open() <= files + 8));
+	EXPECT_GE(objects + rounds / 2 + 64, slab_objects());
+	peer_close(&self->shared);
+	if (!geteuid())
+		EXPECT_TRUE(BECOMES(user_is_clean(USER)));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1 selftests: users, their limits and their namespaces
+ */
+#include "stress.h"
+
+#include <sys/resource.h>
+
+#define NODE	8ULL
+
+static const char * const knob[] = {
+	"/proc/sys/kernel/bus1/max_slices",
+	"/proc/sys/kernel/bus1/max_handles",
+	"/proc/sys/kernel/bus1/max_inflight_bytes",
+	"/proc/sys/kernel/bus1/max_inflight_fds",
+	"/proc/sys/user/max_bus1_peers",
+};
+
+#define KNOBS	ARRAY_SIZE(knob)
+#define PEERS	4
+
+FIXTURE(user) {
+	char saved[KNOBS][32];
+	struct peer sender;
+	__u64 to;
+};
+
+FIXTURE_SETUP(user)
+{
+	unsigned int i;
+
+	if (geteuid())
+		SKIP(return, "only root can open peers of other users");
+	for (i = 0; i < KNOBS; i++)
+		ASSERT_LT(0, read_file(knob[i], self->saved[i],
+				       sizeof(self->saved[i])));
+	ASSERT_EQ(0, open_as(&self->sender, NULL, 1500));
+}
+
+FIXTURE_TEARDOWN_PARENT(user)
+{
+	unsigned int i;
+
+	for (i = 0; i < KNOBS; i++)
+		if (self->saved[i][0])
+			write_file(knob[i], self->saved[i]);
+}
+
+static int knob_set(unsigned int i, unsigned long value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lu\n", value);
+	return write_file(knob[i], text);
+}
+
+/* Opens receivers of one user, each far from its own limit. */
+static int open_receivers(struct peer *p, __u64 *to, int sender)
+{
+	struct bus1_peer_limits l = { 1000, 1000, 1 << 20, 1000 };
+	int i;
+
+	for (i = 0; i < PEERS; i++) {
+		if (open_as(&p[i], &l, 999))
+			return -1;
+		to[i] = connect_new(p[i].fd, NODE, sender);
+	}
+	return 0;
+}
+
+static int send_some(int fd, __u64 to)
+{
+	static const char data[96];
+	int fds[2] = { STDERR_FILENO, STDERR_FILENO };
+	__u64 handles[2] = { to, to };
+
+	/* 96 + 16 + 8 = 120 bytes */
+	return send_full(fd, &to, 1, data, sizeof(data), handles, 2, fds, 2, 0);
+}
+
+/* The receivers' limits were set for their small user: lift those of @p. */
+static int set_limit_high(struct peer *p)
+{
+	struct bus1_peer_limits l = { 1000, 1000, 1 << 20, 1000 };
+
+	return sys_reset(p->fd, &l, sizeof(l), 0);
+}
+
+FIXTURE(limit) {
+	char saved[32];
+	struct peer sender, r[PEERS];
+	__u64 to[PEERS];
+};
+
+FIXTURE_VARIANT(limit) {
+	unsigned int knob;
+	unsigned long value;
+	int messages;		/* that fit into it */
+};
+
+/* Each receiver has one handle of its own. */
+FIXTURE_VARIANT_ADD(limit, of_slices) { 0, 7, 7 };
+FIXTURE_VARIANT_ADD(limit, of_handles) { 1, PEERS + 12, 6 };
+FIXTURE_VARIANT_ADD(limit, of_bytes) { 2, 1000, 8 };
+FIXTURE_VARIANT_ADD(limit, of_descriptors) { 3, 11, 5 };
+
+FIXTURE_SETUP(limit)
+{
+	if (geteuid())
+		SKIP(return, "only root can open peers of other users");
+	ASSERT_LT(0, read_file(knob[variant->knob], self->saved,
+			       sizeof(self->saved)));
+	ASSERT_EQ(0, open_as(&self->sender, NULL, 1500));
+	ASSERT_EQ(0, open_receivers(self->r, self->to, self->sender.fd));
+	ASSERT_EQ(0, knob_set(variant->knob, variant->value));
+}
+
+FIXTURE_TEARDOWN_PARENT(limit)
+{
+	if (self->saved[0])
+		write_file(knob[variant->knob], self->saved);
+}
+
+TEST_F(limit, of_the_receiving_user_caps_the_sum_of_its_peers)
+{
+	struct bus1_recv_args r;
+	int n = 0, err;
+
+	while (!(err = send_some(self->sender.fd, self->to[n % PEERS])))
+		n++;
+	EXPECT_EQ(-EXFULL, err);
+	EXPECT_EQ(variant->messages, n);
+	/* Another peer of this user has no room either, nor another sender. */
+	EXPECT_EQ(-EXFULL, send_some(self->sender.fd, self->to[(n + 1) % PEERS]));
+	EXPECT_EQ(-EXFULL, send_some(self->r[0].fd, NODE));
+	ASSERT_EQ(0, recv_msg(&self->r[0], &r));
+	ASSERT_EQ(0, slice_release_one(self->r[0].fd, r.offset));
+	EXPECT_EQ(0, send_some(self->sender.fd, self->to[1]));
+}
+
+TEST_F(limit, of_a_user_does_not_bound_others)
+{
+	struct peer other;
+	__u64 to;
+
+	while (!send_some(self->sender.fd, self->to[0]))
+		;
+	ASSERT_EQ(0, open_as(&other, NULL, 998));
+	ASSERT_EQ(0, set_limit_high(&other));
+	to = connect_new(other.fd, NODE, self->sender.fd);
+	ASSERT_NE(BUS1_HANDLE_INVALID, to);
+	EXPECT_EQ(0, send_some(self->sender.fd, to));
+	peer_close(&other);
+}
+
+TEST_F(user, limit_of_new_peers_is_a_quarter_by_default)
+{
+	struct peer p = { .fd = -1 };
+	struct bus1_peer_info info;
+	unsigned long old[4];
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		old[i] = strtoul(self->saved[i], NULL, 10);
+		ASSERT_EQ(0, knob_set(i, 4000 + 4 * i));
+	}
+	ASSERT_EQ(0, open_as(&p, NULL, 998));
+	info = query(p.fd);
+	EXPECT_EQ(1000, info.max_slices);
+	EXPECT_EQ(1001, info.max_handles);
+	EXPECT_EQ(1002, info.max_inflight_bytes);
+	EXPECT_EQ(1003, info.max_inflight_fds);
+	/* A peer that was there keeps what it had. */
+	EXPECT_EQ(old[0] / 4, query(self->sender.fd).max_slices);
+	peer_close(&p);
+}
+
+TEST_F(user, defaults_are_as_documented)
+{
+	EXPECT_EQ(65536, strtoul(self->saved[0], NULL, 10));
+	EXPECT_EQ(262144, strtoul(self->saved[1], NULL, 10));
+	EXPECT_EQ(64 << 20, strtoul(self->saved[2], NULL, 10));
+	EXPECT_EQ(4096, strtoul(self->saved[3], NULL, 10));
+	EXPECT_EQ(4096, strtoul(self->saved[4], NULL, 10));
+}
+
+TEST_F(user, may_have_so_many_peers)
+{
+	struct peer p[4] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 } };
+	int i;
+
+	ASSERT_EQ(0, knob_set(4, 3));
+	for (i = 0; i < 3; i++)
+		ASSERT_EQ(0, open_as(&p[i], NULL, 998));
+	EXPECT_EQ(-ENOSPC, open_as(&p[3], NULL, 998));
+	/* Another user has peers of its own. */
+	EXPECT_EQ(0, open_as(&p[3], NULL, 997));
+	peer_close(&p[3]);
+	/* Disconnected is not closed. */
+	EXPECT_EQ(0, sys_disconnect(p[0].fd, 0));
+	EXPECT_EQ(-ENOSPC, open_as(&p[3], NULL, 998));
+	peer_close(&p[0]);
+	EXPECT_EQ(0, open_as(&p[3], NULL, 998));
+	for (i = 1; i < 4; i++)
+		peer_close(&p[i]);
+}
+
+/*
+ * Opens a peer in a new user namespace of @uid; the child shares the table of
+ * descriptors, so that the peer stays. Returns the descriptor.
+ */
+static int open_in_userns(uid_t uid)
+{
+	int *fd = share(sizeof(*fd)), r;
+	pid_t child;
+
+	child = syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+	if (!child) {
+		*fd = -EPERM;
+		if (!become(uid) && !unshare(CLONE_NEWUSER))
+			*fd = sys_open(NULL, 0, BUS1_OPEN_NONBLOCK);
+		_exit(0);
+	}
+	wait_child(child);
+	r = *fd;
+	munmap(fd, sizeof(*fd));
+	return r;
+}
+
+static int claims(int fd)
+{
+	char buf[8192], *s = buf;
+	int n = 0;
+
+	read_fdinfo(fd, buf, sizeof(buf));
+	while ((s = strstr(s, "bus1-claim:"))) {
+		n++;
+		s++;
+	}
+	return n;
+}
+
+#define SPACES	200
+
+TEST_F_TIMEOUT(user, with_200_user_namespaces_counts_as_one_claimant, 120)
+{
+	struct bus1_peer_limits l = limits_keep();
+	int i, fd, sent = 0, err;
+	struct peer r;
+	__u64 to;
+
+	l.max_slices = 100;
+	ASSERT_EQ(0, open_as(&r, &l, 999));
+	to = connect_new(r.fd, NODE, self->sender.fd);
+	for (i = 0; i < SPACES; i++) {
+		fd = open_in_userns(1000);
+		if (fd == -EPERM)
+			SKIP(return, "no user namespaces");
+		ASSERT_LE(0, fd);
+		to = connect_peers(r.fd, NODE, fd);
+		err = send_empty(fd, to);
+		sent += !err;
+		EXPECT_TRUE(!err || err == -EDQUOT);
+	}
+	EXPECT_EQ(50, sent);
+	EXPECT_EQ(1, claims(r.fd));
+	EXPECT_EQ(1000, fdinfo_value(r.fd, "claim", 0));
+	/* Somebody else has what one other claimant has: a third of the rest. */
+	to = connect_peers(r.fd, NODE, self->sender.fd);
+	for (sent = 0; !send_empty(self->sender.fd, to); sent++)
+		;
+	EXPECT_EQ(16, sent);
+	peer_close(&r);
+}
+
+/* Seen from a namespace beside it, too, its owner is the claimant. */
+TEST_F(user, is_one_claimant_for_a_receiver_in_another_namespace)
+{
+	struct peer r = { .pool_size = POOL_MAP_SIZE };
+	int i, fd;
+
+	r.fd = open_in_userns(999);
+	if (r.fd == -EPERM)
+		SKIP(return, "no user namespaces");
+	ASSERT_NE(BUS1_HANDLE_INVALID, connect_new(r.fd, NODE, r.fd));
+	for (i = 0; i < 3; i++) {
+		fd = open_in_userns(1000);
+		ASSERT_LE(0, fd);
+		EXPECT_EQ(0, send_empty(fd, connect_peers(r.fd, NODE, fd)));
+	}
+	EXPECT_EQ(1, claims(r.fd));
+	EXPECT_EQ(0, send_empty(self->sender.fd,
+				connect_peers(r.fd, NODE, self->sender.fd)));
+	EXPECT_EQ(2, claims(r.fd));
+	close(r.fd);
+}
+
+/* The owner of a namespace pays for what is charged inside it. */
+TEST_F(user, pays_for_the_peers_of_its_namespaces)
+{
+	int i, fd;
+
+	ASSERT_EQ(0, knob_set(4, 5));
+	for (i = 0; i < 5; i++) {
+		fd = open_in_userns(996);
+		if (fd == -EPERM)
+			SKIP(return, "no user namespaces");
+		EXPECT_LE(0, fd);
+	}
+	EXPECT_EQ(-ENOSPC, open_in_userns(996));
+}
+
+/* In a child without privileges, whose few descriptors are its limit. */
+static int send_fds_away(int fd, __u64 to)
+{
+	struct rlimit l = { 16, 16 };
+	int i, err, fds[4] = { 0, 1, 2, 2 };
+
+	if (setrlimit(RLIMIT_NOFILE, &l) || become(1500))
+		return 100;
+	for (i = 0; i < 4; i++)
+		if (send_fds(fd, to, fds, 4))
+			return 101;
+	err = send_fds(fd, to, fds, 4);
+	return err == -ETOOMANYREFS ? 0 : 102;
+}
+
+TEST_F(user, may_not_have_more_descriptors_in_flight_than_it_may_open)
+{
+	int fds[4] = { 0, 1, 2, 2 };
+	struct peer p = { .fd = -1 };
+	struct bus1_recv_args r;
+	pid_t child;
+	__u64 to;
+
+	ASSERT_EQ(0, open_as(&p, NULL, 999));
+	to = connect_new(p.fd, NODE, self->sender.fd);
+	child = fork();
+	if (!child)
+		_exit(send_fds_away(self->sender.fd, to));
+	EXPECT_EQ(0, wait_child(child));
+	EXPECT_EQ(16, query(p.fd).used_inflight_fds);
+	/* The right to exceed limits is the caller's. */
+	EXPECT_EQ(0, send_fds(self->sender.fd, to, fds, 4));
+	drain(&p);
+	EXPECT_EQ(-EAGAIN, recv_msg(&p, &r));
+	child = fork();
+	if (!child)
+		_exit(send_fds_away(self->sender.fd, to));
+	EXPECT_EQ(0, wait_child(child));
+	peer_close(&p);
+}
+
+TEST_HARNESS_MAIN
