@@ -18,9 +18,6 @@
  * The library has no threads, no globals and no constructors. All functions may
  * be called from several threads at once, but for those that take a struct
  * bus1_pool: one thread at a time for each pool.
- *
- * The structs of <linux/bus1.h> must be aligned to 8 bytes, also where the
- * compiler would be content with 4.
  */
 #ifndef BUS1_H
 #define BUS1_H
@@ -262,7 +259,7 @@ int bus1_send_errors(int fd, const uint64_t *dests, size_t n_dests,
 /**
  * bus1_recv() - receive the next message or notice
  * @fd:		the peer
- * @args:	see <linux/bus1.h>; aligned to 8 bytes
+ * @args:	see <linux/bus1.h>; its type aligns it to 8 bytes
  * @flags:	BUS1_RECV_SEED, BUS1_RECV_INSTALL_FDS, BUS1_RECV_NONBLOCK,
  *		BUS1_RECV_RELEASE
  *

@@ -41,7 +41,7 @@ EXPORT int bus1_open_limits(uint64_t max_slices, uint64_t max_handles,
 			    uint64_t max_inflight_bytes,
 			    uint64_t max_inflight_fds, unsigned int flags)
 {
-	struct bus1_peer_limits ALIGNED limits = {
+	struct bus1_peer_limits limits = {
 		.max_slices = max_slices,
 		.max_handles = max_handles,
 		.max_inflight_bytes = max_inflight_bytes,
@@ -68,7 +68,7 @@ EXPORT int bus1_peer_reset(int fd, uint64_t max_slices, uint64_t max_handles,
 			   uint64_t max_inflight_bytes,
 			   uint64_t max_inflight_fds, unsigned int flags)
 {
-	struct bus1_peer_limits ALIGNED limits = {
+	struct bus1_peer_limits limits = {
 		.max_slices = max_slices,
 		.max_handles = max_handles,
 		.max_inflight_bytes = max_inflight_bytes,
@@ -119,7 +119,7 @@ EXPORT int bus1_send_errors(int fd, const uint64_t *dests, size_t n_dests,
 			    const int *fds, size_t n_fds,
 			    int32_t *errors, unsigned int flags)
 {
-	struct bus1_send_args ALIGNED args = {
+	struct bus1_send_args args = {
 		.ptr_destinations = from_pointer(dests),
 		.n_destinations = n_dests,
 		.ptr_errors = from_pointer(errors),

@@ -5,7 +5,4 @@
 /* All else is hidden; libbus1.map says the same, and a test compares the two. */
 #define EXPORT __attribute__((visibility("default")))
 
-/* The kernel wants 8 bytes also where a __u64 in a struct asks for 4. */
-#define ALIGNED __attribute__((aligned(8)))
-
 #endif /* BUS1_INTERNAL_H */

@@ -165,7 +165,7 @@ static int fill_msg(struct bus1_msg *msg, const struct bus1_pool *pool,
 EXPORT int bus1_pool_recv(struct bus1_pool *pool, struct bus1_msg *msg,
 			  uint64_t deadline, unsigned int flags)
 {
-	struct bus1_recv_args ALIGNED args = {
+	struct bus1_recv_args args = {
 		.deadline = deadline,
 		.release = flags & BUS1_RECV_RELEASE ? msg->offset :
 						       BUS1_OFFSET_INVALID,

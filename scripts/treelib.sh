@@ -75,7 +75,9 @@ index_trim() {
 		'!/\.o$/ || index(have, " " $NF " ")'
 	case $have in
 	*_test.o*) ;;
-	*) index_filter ipc/bus1/Kconfig awk '/^config /{off = /_KUNIT_TEST$/} !off' ;;
+	*) index_filter ipc/bus1/Kconfig awk '/^config /{off = /_KUNIT_TEST$/}
+		/^$/ {blank = blank "\n"; next}
+		!off {printf "%s%s\n", blank, $0; blank = ""}' ;;
 	esac
 }
 

@@ -17,7 +17,7 @@
 #include "first.h"
 #include "post.h"
 
-/* Answers on their way: 1 MiB, an eighth of what one sender may have here. */
+/* How many answers may be on their way. */
 #define WINDOW 4
 
 /* Exit status when the server took the file back. */
@@ -30,6 +30,7 @@ struct client {
 	uint64_t server;
 	uint64_t file;
 	uint64_t size;
+	uint64_t piece;
 	const char *name;
 };
 
@@ -200,8 +201,8 @@ static void read_file(struct client *client, uint64_t from, uint64_t until)
 
 	while (got < until) {
 		while (request.offset < until &&
-		       request.offset - got < WINDOW * FILE_READ_MAX) {
-			request.length = least(FILE_READ_MAX,
+		       request.offset - got < WINDOW * client->piece) {
+			request.length = least(client->piece,
 					       until - request.offset);
 			if (got == request.offset)
 				ask_patiently(client, client->file, &request);
@@ -357,11 +358,26 @@ static const struct option options[] = {
 	{ }
 };
 
+/*
+ * A sender that is alone gets half of what a peer may hold, and less when there
+ * are others. All answers that are on their way together take an eighth.
+ */
+static void choose_piece(struct client *client)
+{
+	struct bus1_peer_info info;
+
+	if (bus1_peer_query(client->peer, &info, 0) < 0)
+		die("cannot ask for the limits");
+	client->piece = least(FILE_READ_MAX,
+			      info.max_inflight_bytes / WINDOW / 8 + 1);
+}
+
 static void start(struct client *client)
 {
 	client->server = BUS1_HANDLE_INVALID;
 	client->file = BUS1_HANDLE_INVALID;
 	client->peer = new_peer(&client->pool);
+	choose_piece(client);
 }
 
 static void find_server(struct client *client, const char *path)

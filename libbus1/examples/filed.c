@@ -145,11 +145,15 @@ static void file_free(struct server *server, struct file *file)
  */
 static int answer(struct server *server, uint64_t to, struct letter *letter)
 {
+	int error;
+
 	if (post(server->peer, to, letter) == 0)
 		return 0;
-	if (errno != EHOSTUNREACH)
+	error = errno;
+	if (error != EHOSTUNREACH)
 		printf("filed: a client did not get its answer: %s\n",
-		       strerror(errno));
+		       strerror(error));
+	errno = error;
 	return -1;
 }
 
@@ -225,6 +229,10 @@ static void do_revoke(struct server *server, const char *name, uint64_t to)
 	answer_error(server, to, FILE_REVOKE, file ? 0 : ENOENT);
 }
 
+/*
+ * What could not be sent is at least said, which takes less room. A file that has
+ * shrunk meanwhile cannot be read by the kernel either: EFAULT.
+ */
 static void do_read(struct server *server, struct file *file,
 		    const struct file_request *request, uint64_t to)
 {
@@ -247,9 +255,9 @@ static void do_read(struct server *server, struct file *file,
 	if (length)
 		letter.vecs[1].iov_base = (char *)file->data + request->offset;
 	letter.vecs[1].iov_len = length;
-	/* A file that has shrunk meanwhile cannot be read by the kernel either. */
-	if (answer(server, to, &letter) < 0 && errno == EFAULT)
-		answer_error(server, to, FILE_READ, EIO);
+	if (answer(server, to, &letter) < 0)
+		answer_error(server, to, FILE_READ,
+			     errno == EFAULT ? EIO : errno);
 }
 
 /*

@@ -22,19 +22,21 @@ check() {
 	fi
 }
 
-# One of three is killed after its first line; the others get everything.
+# One of three is killed while it cannot write: nobody reads more than a line of
+# the pipe, which holds less than it has to say. The others get everything.
 killed_subscriber() {
-	publish --subscribers 3 --count 500 A sh -c '
+	publish --subscribers 3 --count 5000 A sh -c '
 		mkfifo '"$dir"'/lines
 		subscribe >'"$dir"'/one & one=$!
 		subscribe >'"$dir"'/two & two=$!
 		subscribe >'"$dir"'/lines & three=$!
-		read line <'"$dir"'/lines
+		exec 3<'"$dir"'/lines
+		read -r line <&3
 		kill -9 $three
 		wait $one && wait $two' >"$dir/said" || return 1
 	cat "$dir/said"
 	grep -q 'lost a subscriber' "$dir/said" &&
-		[ "$(wc -l <"$dir/one")" = 500 ] &&
+		[ "$(wc -l <"$dir/one")" = 5000 ] &&
 		cmp "$dir/one" "$dir/two"
 }
 
@@ -44,7 +46,7 @@ killed_reader() {
 	mkfifo "$dir/holding"
 	filed --root "$dir" sh -c '
 		fcat --hold file >'"$dir"'/holding & holder=$!
-		read line <'"$dir"'/holding
+		read -r line <'"$dir"'/holding
 		kill -9 $holder
 		wait $holder
 		fcat file' >"$dir/copy" || return 1
@@ -56,7 +58,7 @@ killed_server() {
 	mkfifo "$dir/held"
 	filed --root "$dir" --socket "$dir/socket" & server=$!
 	fcat --socket "$dir/socket" --hold file >"$dir/held" & holder=$!
-	read line <"$dir/held"
+	read -r line <"$dir/held"
 	kill -9 $server
 	wait $holder
 	[ $? = 3 ]
@@ -78,6 +80,36 @@ empty_file() {
 		grep -q 'closed empty' "$dir/said"
 }
 
+# with NAME VALUE COMMAND...: with a limit of the system lowered.
+with() {
+	limit=/proc/sys/kernel/bus1/$1
+	old=$(cat "$limit")
+	echo "$2" >"$limit" || return 1
+	shift 2
+	"$@"
+	status=$?
+	echo "$old" >"$limit"
+	return $status
+}
+
+# 128 KiB for a peer: a reader asks for pieces of 4 KiB.
+read_whole_file() {
+	head -c 1000000 /bin/busybox >"$dir/large"
+	filed --root "$dir" sh -c "fcat large >'$dir/copy'" &&
+		cmp "$dir/large" "$dir/copy"
+}
+
+# 25 messages for a peer, 12 of them from one sender, who would send 32 ahead.
+publish_to_three() {
+	publish --subscribers 3 --count 300 A sh -c '
+		subscribe >'"$dir"'/one & one=$!
+		subscribe >'"$dir"'/two & two=$!
+		subscribe >'"$dir"'/three & three=$!
+		wait $one && wait $two && wait $three' || return 1
+	[ "$(wc -l <"$dir/one")" = 300 ] && cmp "$dir/one" "$dir/two" &&
+		cmp "$dir/one" "$dir/three"
+}
+
 says_hello() {
 	[ "$(hello)" = 'hello, node 8' ]
 }
@@ -85,6 +117,11 @@ says_hello() {
 echo 'TAP version 13'
 check examples.hello says_hello
 check demo.all_of_it demo.sh
+check demo.as_another_user su nobody -s /bin/sh -c "PATH=$PATH demo.sh"
+check examples.reader_with_little_memory \
+	with max_inflight_bytes 524288 read_whole_file
+check examples.subscribers_with_short_queues \
+	with max_slices 100 publish_to_three
 check examples.killed_reader_lets_go_of_the_file killed_reader
 check examples.killed_server_is_noticed killed_server
 check examples.killed_subscriber_holds_up_nobody killed_subscriber

@@ -38,7 +38,7 @@ static void pair_free(struct pair *pair)
 
 static struct bus1_peer_info info_of(int peer)
 {
-	struct bus1_peer_info info __attribute__((aligned(8)));
+	struct bus1_peer_info info;
 
 	REQUIRE(!bus1_peer_query(peer, &info, 0));
 	return info;
@@ -123,7 +123,7 @@ static void reset_passes_limits(void)
 static void reset_flushes(void)
 {
 	struct pair pair = pair_new();
-	struct bus1_recv_args args __attribute__((aligned(8)));
+	struct bus1_recv_args args;
 
 	EXPECT(info_of(pair.at).n_nodes == 1);
 	EXPECT(!bus1_peer_reset(pair.at, BUS1_LIMIT_KEEP, BUS1_LIMIT_KEEP,
@@ -139,7 +139,7 @@ static void reset_flushes(void)
 static void disconnect_ends_it(void)
 {
 	int peer = bus1_open(0);
-	struct bus1_peer_info info __attribute__((aligned(8)));
+	struct bus1_peer_info info;
 
 	EXPECT_ERRNO(bus1_peer_disconnect(peer, 0x80), EINVAL);
 	EXPECT(!bus1_peer_disconnect(peer, 0));
@@ -202,7 +202,7 @@ static void nodes_destroy_passes_arrays(void)
 static void send_passes_everything(void)
 {
 	struct pair pair = pair_new();
-	struct bus1_recv_args args __attribute__((aligned(8)));
+	struct bus1_recv_args args;
 	char first[] = "one", second[] = "and two";
 	struct iovec vecs[] = { { first, 3 }, { second, 7 } };
 	uint64_t handles[] = { 80 | NEW, 96 | NEW, 80 };
@@ -233,7 +233,7 @@ static void send_passes_everything(void)
 static void send_of_nothing(void)
 {
 	struct pair pair = pair_new();
-	struct bus1_recv_args args __attribute__((aligned(8)));
+	struct bus1_recv_args args;
 
 	EXPECT(!bus1_send(pair.from, &pair.to, 1, NULL, 0, NULL, 0, NULL, 0, 0));
 	EXPECT(!receive(pair.at, &args, 0));
@@ -249,7 +249,7 @@ static void send_of_nothing(void)
 static void send_errors_names_the_cause(void)
 {
 	struct pair pair = pair_new(), other = pair_new();
-	struct bus1_recv_args args __attribute__((aligned(8)));
+	struct bus1_recv_args args;
 	uint64_t to[2] = { pair.to };
 	int32_t errors[2] = { 77, 77 };
 
@@ -272,7 +272,7 @@ static void send_errors_names_the_cause(void)
 static void slice_release_passes_arrays(void)
 {
 	struct pair pair = pair_new();
-	struct bus1_recv_args args __attribute__((aligned(8)));
+	struct bus1_recv_args args;
 	uint64_t offsets[2];
 	int i;
 
@@ -293,7 +293,7 @@ static void slice_release_passes_arrays(void)
 static void recv_passes_flags(void)
 {
 	int peer = bus1_open(0);
-	struct bus1_recv_args args __attribute__((aligned(8))) = { 0 };
+	struct bus1_recv_args args = { 0 };
 
 	EXPECT_ERRNO(bus1_recv(peer, &args, BUS1_RECV_NONBLOCK), EAGAIN);
 	EXPECT_ERRNO(bus1_recv(peer, &args, BUS1_RECV_SEED), EAGAIN);
@@ -306,7 +306,7 @@ static void recv_passes_flags(void)
 static void other_descriptors_are_EBADF(void)
 {
 	int other = open("/dev/null", O_RDWR);
-	struct bus1_recv_args args __attribute__((aligned(8))) = { 0 };
+	struct bus1_recv_args args = { 0 };
 	uint64_t id = 8;
 
 	REQUIRE(other >= 0);

@@ -45,7 +45,7 @@ static void pair_free(struct pair *pair)
 
 static struct bus1_peer_info info_of(int peer)
 {
-	struct bus1_peer_info info __attribute__((aligned(8)));
+	struct bus1_peer_info info;
 
 	REQUIRE(!bus1_peer_query(peer, &info, 0));
 	return info;
@@ -266,7 +266,7 @@ static void discard_releases_handles(void)
 {
 	struct pair pair = pair_new();
 	uint64_t handles[] = { 80 | NEW, 80, 96 | NEW }, dead = 96;
-	struct bus1_recv_args args __attribute__((aligned(8))) = { 0 };
+	struct bus1_recv_args args = { 0 };
 	struct bus1_msg msg;
 
 	EXPECT(!bus1_send(pair.from, &pair.to, 1, NULL, 0, handles, 3, NULL, 0,

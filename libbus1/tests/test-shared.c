@@ -25,7 +25,7 @@ static int call_disconnect(void)
 
 static int call_query(void)
 {
-	struct bus1_peer_info info __attribute__((aligned(8)));
+	struct bus1_peer_info info;
 
 	return bus1_peer_query(-1, &info, 0);
 }
@@ -81,7 +81,7 @@ static int call_send_errors(void)
 
 static int call_recv(void)
 {
-	struct bus1_recv_args args __attribute__((aligned(8))) = { 0 };
+	struct bus1_recv_args args = { 0 };
 
 	return bus1_recv(-1, &args, 0);
 }

@@ -7,7 +7,7 @@
  * travel in messages. See Documentation/userspace-api/bus1.rst.
  *
  * All structs are extensible by size: a caller passes the size it was built
- * with. Version 0 is the smallest that a kernel accepts. Pointers are __u64,
+ * with. Version 0 is the smallest that a kernel accepts. Pointers are 64 bits,
  * every member is naturally aligned, and the layout is the same for 32-bit and
  * 64-bit callers. The structs must be aligned to 8 bytes.
  */
@@ -129,10 +129,10 @@ enum bus1_msg_type {
  * Each is BUS1_LIMIT_KEEP or at most INT_MAX.
  */
 struct bus1_peer_limits {
-	__u64 max_slices;
-	__u64 max_handles;
-	__u64 max_inflight_bytes;
-	__u64 max_inflight_fds;
+	__aligned_u64 max_slices;
+	__aligned_u64 max_handles;
+	__aligned_u64 max_inflight_bytes;
+	__aligned_u64 max_inflight_fds;
 };
 
 /** BUS1_PEER_LIMITS_SIZE_VER0 - size of the first version */
@@ -156,20 +156,20 @@ struct bus1_peer_limits {
  * @n_received:		messages and notices received
  */
 struct bus1_peer_info {
-	__u64 max_slices;
-	__u64 max_handles;
-	__u64 max_inflight_bytes;
-	__u64 max_inflight_fds;
-	__u64 used_slices;
-	__u64 used_handles;
-	__u64 used_inflight_bytes;
-	__u64 used_inflight_fds;
-	__u64 id;
-	__u64 n_nodes;
-	__u64 n_handles;
-	__u64 n_queued;
-	__u64 n_sent;
-	__u64 n_received;
+	__aligned_u64 max_slices;
+	__aligned_u64 max_handles;
+	__aligned_u64 max_inflight_bytes;
+	__aligned_u64 max_inflight_fds;
+	__aligned_u64 used_slices;
+	__aligned_u64 used_handles;
+	__aligned_u64 used_inflight_bytes;
+	__aligned_u64 used_inflight_fds;
+	__aligned_u64 id;
+	__aligned_u64 n_nodes;
+	__aligned_u64 n_handles;
+	__aligned_u64 n_queued;
+	__aligned_u64 n_sent;
+	__aligned_u64 n_received;
 };
 
 /** BUS1_PEER_INFO_SIZE_VER0 - size of the first version */
@@ -193,19 +193,19 @@ struct bus1_peer_info {
  * @reply_max_fds:	reserved for BUS1_SEND_REPLY: 0
  */
 struct bus1_send_args {
-	__u64 ptr_destinations;
-	__u64 n_destinations;
-	__u64 ptr_errors;
-	__u64 ptr_vecs;
-	__u64 n_vecs;
-	__u64 ptr_handles;
-	__u64 n_handles;
-	__u64 ptr_fds;
-	__u64 n_fds;
-	__u64 reply_id;
-	__u64 reply_max_bytes;
-	__u64 reply_max_handles;
-	__u64 reply_max_fds;
+	__aligned_u64 ptr_destinations;
+	__aligned_u64 n_destinations;
+	__aligned_u64 ptr_errors;
+	__aligned_u64 ptr_vecs;
+	__aligned_u64 n_vecs;
+	__aligned_u64 ptr_handles;
+	__aligned_u64 n_handles;
+	__aligned_u64 ptr_fds;
+	__aligned_u64 n_fds;
+	__aligned_u64 reply_id;
+	__aligned_u64 reply_max_bytes;
+	__aligned_u64 reply_max_handles;
+	__aligned_u64 reply_max_fds;
 };
 
 /** BUS1_SEND_ARGS_SIZE_VER0 - size of the first version */
@@ -235,17 +235,17 @@ struct bus1_send_args {
  * @reserved:		out: 0
  */
 struct bus1_recv_args {
-	__u64 max_offset;
-	__u64 deadline;
-	__u64 release;
-	__u64 destination;
-	__u64 type;
-	__u64 flags;
-	__u64 offset;
-	__u64 n_bytes;
-	__u64 n_handles;
-	__u64 n_fds;
-	__u64 reply;
+	__aligned_u64 max_offset;
+	__aligned_u64 deadline;
+	__aligned_u64 release;
+	__aligned_u64 destination;
+	__aligned_u64 type;
+	__aligned_u64 flags;
+	__aligned_u64 offset;
+	__aligned_u64 n_bytes;
+	__aligned_u64 n_handles;
+	__aligned_u64 n_fds;
+	__aligned_u64 reply;
 	__s32 sender_pid;
 	__u32 sender_uid;
 	__u32 sender_gid;

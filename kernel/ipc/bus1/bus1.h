@@ -11,38 +11,47 @@
  * bus1 is interprocess communication in which holding a reference is the
  * permission.
  *
- * peer		a participant: one file description with a queue, a pool of
- *		receive memory, nodes and handles
- * node		what messages are sent to; belongs to the peer that created it
- * handle	a peer's reference to a node: the only way to name it
- * message	bytes, handles and files to one node; a multicast is several
- *		messages in one transaction
- * slice	the part of the receiver's pool that a message lies in
- * notice	an entry in a queue that is no message: a node was destroyed, or
- *		nobody refers to it any more
- * place	where an event stands in the order that all peers agree on
- * claimant	a user, as somebody who holds a part of a receiver's resources
+ * peer
+ *	a participant: one file description with a queue, a pool of receive
+ *	memory, nodes and handles
+ * node
+ *	what messages are sent to; belongs to the peer that created it
+ * handle
+ *	a peer's reference to a node: the only way to name it
+ * message
+ *	bytes, handles and files to one node; a multicast is several messages
+ *	in one transaction
+ * slice
+ *	the part of the receiver's pool that a message lies in
+ * notice
+ *	an entry in a queue that is no message: a node was destroyed, or nobody
+ *	refers to it any more
+ * place
+ *	where an event stands in the order that all peers agree on
+ * claimant
+ *	a user, as somebody who holds a part of a receiver's resources
  *
  * Rooms, from the bottom; a file includes headers of its own layer's room and of
- * lower layers only (the owner of a room is the file of its name):
+ * lower layers only (the owner of a room is the file of its name)::
  *
- * 0	limits		numbers and masks
- * 1	queue		order of entries
- *	pool		receive memory
- *	quota		limits and shares
- *	ident		who a peer is
- * 2	object		nodes and handles
- *	message		messages
- * 3	peer		participants
- * 4	tx		stage, fix, sync, commit
- *	destroy		destruction of nodes, in one event
- *	send		the steps of a send up to the commit
- *	recv		taking one entry
- *	transfer	giving handles from peer to peer
- *	teardown	emptying a peer: disconnect and reset
- * 5	file		the file descriptor
- *	syscalls	user memory
- *	init		caches and sysctls
+ *	0	limits		numbers and masks
+ *	1	queue		order of entries
+ *		pool		receive memory
+ *		quota		limits and shares
+ *		ident		who a peer is
+ *	2	object		nodes and handles
+ *		message		messages
+ *	3	peer		participants
+ *	4	tx		stage, fix, sync, commit
+ *		destroy		destruction of nodes, in one event
+ *		leg		the commit of a message to its destinations
+ *		send		the steps of a send before that
+ *		recv		taking one entry
+ *		transfer	giving handles from peer to peer
+ *		teardown	emptying a peer: disconnect and reset
+ *	5	file		the file descriptor
+ *		syscalls	user memory
+ *		init		caches and sysctls
  */
 
 /**

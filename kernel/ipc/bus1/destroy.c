@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bus1: destruction of nodes
+ */
+
+/**
+ * DOC: destruction
  *
  * All nodes of one call die in one event: a transaction whose receivers are all
  * holders. See object.c, "references", for what keeps the holders from changing,
  * and queue.c, "order", for the transaction. The steps:
  *
- * seal		DYING: nobody becomes a holder any more, no message is accepted
- * settle	wait until messages that were accepted are committed. Their senders
- *		wait for nothing meanwhile. So each of them is placed before the
- *		destruction: the owner's clock has heard of it
- * stage, fix	as for any transaction
- * place	the nodes get the place of their destruction, before any holder
- *		can have received the notice or what is behind it
- * sync, commit	as for any transaction
- * finish	DEAD: whoever waited goes on
+ * seal
+ *	DYING: nobody becomes a holder any more, no message is accepted
+ * settle
+ *	wait until messages that were accepted are committed. Their senders
+ *	wait for nothing meanwhile. So each of them is placed before the
+ *	destruction: the owner's clock has heard of it
+ * stage, fix
+ *	as for any transaction
+ * place
+ *	the nodes get the place of their destruction, before any holder can
+ *	have received the notice or what is behind it
+ * sync, commit
+ *	as for any transaction
+ * finish
+ *	DEAD: whoever waited goes on
  *
  * A handle in an unread message is valid if the message is placed before the
  * destruction. Who decides that, the message being first in its queue and
@@ -46,7 +56,7 @@ static void seal_nodes(struct bus1_space *owner, struct bus1_node **nodes,
 	spin_unlock(&owner->data);
 }
 
-/* Pairs with send.c, unstage_dest(). */
+/* Pairs with leg.c, unstage_dest_locked(). */
 static void settle_nodes(struct bus1_node **nodes, size_t n)
 {
 	size_t i;

@@ -6,10 +6,12 @@
 #include <linux/anon_inodes.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <linux/poll.h>
 #include <linux/seq_file.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
+#include <net/af_unix.h>
 
 #include "file.h"
 #include "teardown.h"
@@ -19,7 +21,7 @@ static int bus1_file_release(struct inode *inode, struct file *file)
 	struct bus1_peer *peer = file->private_data;
 
 	bus1_peer_disconnect(peer);
-	bus1_space_put(&peer->space);
+	bus1_peer_close(peer);
 	return 0;
 }
 
@@ -65,6 +67,8 @@ static void show_claims(struct seq_file *m, const struct bus1_quota *quota)
 
 	for (rb = rb_first(&quota->claims); rb; rb = rb_next(rb)) {
 		claim = rb_entry(rb, struct bus1_claim, rb);
+		if (bus1_claim_is_idle(claim))
+			continue;
 		seq_printf(m, "bus1-claim:\t%u %u %u %u %u\n",
 			   from_kuid_munged(ns, claim->user->uid),
 			   claim->used.of[BUS1_SLICES],
@@ -85,8 +89,8 @@ static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
 	seq_printf(m, "bus1-nodes:\t%zu\n", space->n_nodes);
 	seq_printf(m, "bus1-ids:\t%zu\n", space->n_handles);
 	bus1_space_readable_locked(space);
-	seq_printf(m, "bus1-queued:\t%zu %u\n", space->queue.n_committed,
-		   space->quota.used.of[BUS1_BYTES]);
+	seq_printf(m, "bus1-queued:\t%zu %llu\n", space->queue.n_committed,
+		   space->queued_bytes);
 	seq_printf(m, "bus1-sent:\t%llu\n", peer->n_sent);
 	seq_printf(m, "bus1-received:\t%llu\n", peer->n_received);
 	show_claims(m, &space->quota);
@@ -145,4 +149,50 @@ int bus1_file_open(struct bus1_peer *peer, bool nonblock)
 bool bus1_file_is_peer(const struct file *file)
 {
 	return file->f_op == &bus1_file_ops;
+}
+
+/* Until there is a collector for cycles of files that hold files. */
+static bool may_form_cycle(struct file *file)
+{
+	return bus1_file_is_peer(file) || io_is_uring_fops(file) ||
+	       unix_get_socket(file);
+}
+
+/**
+ * bus1_files_get() - get the files that a message is to carry
+ * @fds:	descriptors of the caller
+ * @n:		how many
+ * @files:	filled in, with references
+ *
+ * Return: 0; -EBADF if one is not open, -EOPNOTSUPP if one is of a kind that
+ * could form a cycle.
+ */
+int bus1_files_get(const int *fds, size_t n, struct file **files)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < n && !err; i++) {
+		files[i] = fget_raw(fds[i]);
+		if (!files[i]) {
+			err = -EBADF;
+			break;
+		}
+		if (may_form_cycle(files[i]))
+			err = -EOPNOTSUPP;
+	}
+	if (err)
+		bus1_files_put(files, i);
+	return err;
+}
+
+/**
+ * bus1_files_put() - put what bus1_files_get() got
+ * @files:	files
+ * @n:		how many
+ */
+void bus1_files_put(struct file **files, size_t n)
+{
+	while (n--)
+		fput(files[n]);
 }

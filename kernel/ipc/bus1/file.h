@@ -11,5 +11,7 @@
 
 int bus1_file_open(struct bus1_peer *peer, bool nonblock);
 bool bus1_file_is_peer(const struct file *file);
+int bus1_files_get(const int *fds, size_t n, struct file **files);
+void bus1_files_put(struct file **files, size_t n);
 
 #endif /* _BUS1_FILE_H */

@@ -130,17 +130,22 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 {
 	struct bus1_space *space = message->space;
-	struct bus1_claim *claim, *spare = NULL;
+	struct bus1_claim *claim, *spare = NULL, *stale = NULL;
 	struct ucounts *user;
 	int err = 0;
 
 	for (;;) {
 		spin_lock(&space->data);
 		user = bus1_quota_claimant(&space->quota, message->sender->user);
+		/* It may be another one than before, if the receiver was adopted. */
+		if (spare && spare->user != user)
+			swap(spare, stale);
 		claim = bus1_quota_claim(&space->quota, user, &spare);
 		if (claim)
 			err = charge_locked(message, claim);
 		spin_unlock(&space->data);
+		bus1_claim_free(stale);
+		stale = NULL;
 		if (claim)
 			break;
 		spare = bus1_claim_new(user, gfp);
@@ -201,6 +206,44 @@ int bus1_message_attach(struct bus1_message *message, u32 i,
 {
 	return bus1_handle_attach(node, message->space, gfp,
 				  &message->handles[i]);
+}
+
+/**
+ * bus1_message_enqueued_locked() - count a message that was committed
+ * @message:	message whose receiver's @data is held
+ */
+void bus1_message_enqueued_locked(struct bus1_message *message)
+{
+	lockdep_assert_held(&message->space->data);
+
+	message->dest->n_queued++;
+	message->space->queued_bytes += bus1_message_size(message);
+}
+
+/**
+ * bus1_message_dequeued_locked() - remove a committed message from its queue
+ * @message:	message whose receiver's @data is held
+ */
+void bus1_message_dequeued_locked(struct bus1_message *message)
+{
+	lockdep_assert_held(&message->space->data);
+
+	bus1_queue_remove(&message->space->queue, &message->entry);
+	message->dest->n_queued--;
+	message->space->queued_bytes -= bus1_message_size(message);
+}
+
+/**
+ * bus1_message_share() - the references that a message carries become visible
+ * @message:	message that is about to be committed
+ */
+void bus1_message_share(struct bus1_message *message)
+{
+	u32 i;
+
+	for (i = 0; i < message->n_handles; i++)
+		if (message->handles[i])
+			bus1_node_share(message->handles[i]->node);
 }
 
 /**

@@ -61,6 +61,9 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
 
 int bus1_message_attach(struct bus1_message *message, u32 i,
 			struct bus1_node *node, gfp_t gfp);
+void bus1_message_enqueued_locked(struct bus1_message *message);
+void bus1_message_dequeued_locked(struct bus1_message *message);
+void bus1_message_share(struct bus1_message *message);
 int bus1_message_take_files(struct bus1_message *message,
 			    struct file **files);
 void bus1_message_drop_handles(struct bus1_message *message);

@@ -17,7 +17,7 @@
  *
  * Destruction. DYING fixes the set of holders: who wants to add one waits, and
  * who drops one leaves it to the destroyer as a zombie. So the destroyer can walk
- * the holders without a lock and without missing anybody:
+ * the holders without a lock and without missing anybody::
  *
  *	sender, attaching		destroyer
  *	lock; LIVE; add holder; unlock
@@ -25,7 +25,8 @@
  *					stage on all holders, the new one too
  *	stage on that holder: behind
  *
- * or
+ * or::
+ *
  *					lock; DYING; unlock
  *	lock; DYING; unlock; wait
  *					stage, fix, sync, commit; DEAD; wake
@@ -82,6 +83,8 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 	space->n_handles = 0;
 	space->n_nodes = 0;
 	bus1_queue_init(&space->queue);
+	space->queued_bytes = 0;
+	INIT_LIST_HEAD(&space->forgettable);
 	bus1_quota_init(&space->quota, user);
 	space->down = false;
 	space->n_staged = 0;
@@ -222,11 +225,8 @@ struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id)
 	return found;
 }
 
-/**
- * bus1_handle_link() - make a handle known by its ID
- * @handle:	handle whose ID is set and not in use
- */
-void bus1_handle_link(struct bus1_handle *handle)
+/* Make a handle known by its ID. */
+static void link_id(struct bus1_handle *handle)
 {
 	struct rb_node **link = &handle->holder->handles.rb_node;
 	struct rb_node *parent = NULL;
@@ -243,6 +243,39 @@ void bus1_handle_link(struct bus1_handle *handle)
 	}
 	rb_link_node(&handle->rb_id, parent, link);
 	rb_insert_color(&handle->rb_id, &handle->holder->handles);
+}
+
+/*
+ * Others cannot take a dead node's ID from its owner, for want of its local lock.
+ * They leave it in a list, which is cleared before the owner makes more nodes.
+ */
+static void leave_to_owner_locked(struct bus1_node *node)
+{
+	if (node->state != BUS1_NODE_DEAD || node->own.n_refs ||
+	    node->own.n_user || node->listed || node->owner->down)
+		return;
+	list_add(&node->released.link, &node->owner->forgettable);
+	node->listed = true;
+}
+
+static void forget_listed(struct bus1_space *owner)
+{
+	struct bus1_node *node;
+
+	for (;;) {
+		spin_lock(&owner->data);
+		node = list_first_entry_or_null(&owner->forgettable,
+						struct bus1_node,
+						released.link);
+		if (node) {
+			list_del(&node->released.link);
+			node->listed = false;
+		}
+		spin_unlock(&owner->data);
+		if (!node)
+			return;
+		bus1_node_forget(node);
+	}
 }
 
 static void init_handle(struct bus1_handle *handle, struct bus1_node *node,
@@ -302,6 +335,7 @@ int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 
 	lockdep_assert_held(&owner->local);
 
+	forget_listed(owner);
 	spin_lock(&owner->data);
 	err = bus1_quota_charge_own(&owner->quota, &one);
 	owner->n_nodes += !err;
@@ -324,7 +358,7 @@ int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 	new->own.n_user = 1;
 	new->own.charged = true;
 	link_holder(&new->own);
-	bus1_handle_link(&new->own);
+	link_id(&new->own);
 	owner->n_handles++;
 	*node = new;
 	return 0;
@@ -351,9 +385,7 @@ void bus1_node_abort(struct bus1_node *node)
 	owner->n_nodes--;
 	spin_unlock(&owner->data);
 	bus1_handle_unshow(&node->own, 1);
-	rb_erase(&node->own.rb_id, &owner->handles);
-	RB_CLEAR_NODE(&node->own.rb_id);
-	bus1_node_put(node);
+	bus1_node_forget(node);
 }
 
 static void free_node(struct kref *ref)
@@ -380,14 +412,20 @@ void bus1_node_put(struct bus1_node *node)
  * bus1_node_wait_dead() - wait until a node's destruction is complete
  * @node:	node that is DYING, or whose owner is down
  *
- * The caller has nothing staged. The wait is for a bounded number of steps of
- * the destroyer, who touches no user memory.
+ * The caller has nothing staged, and if the owner is only going down, no peer's
+ * local lock. The wait is for a bounded number of steps of the destroyer, who
+ * touches no user memory.
+ *
+ * Return: 0, or -EINTR if the caller is killed: it can tell nobody then.
  */
-void bus1_node_wait_dead(struct bus1_node *node)
+int bus1_node_wait_dead(struct bus1_node *node)
 {
 	/* Pairs with the release in destroy.c, finish_node(). */
-	wait_var_event(&node->state,
-		       smp_load_acquire(&node->state) == BUS1_NODE_DEAD);
+	if (wait_var_event_killable(&node->state,
+				    smp_load_acquire(&node->state) ==
+				    BUS1_NODE_DEAD))
+		return -EINTR;
+	return 0;
 }
 
 /**
@@ -397,6 +435,9 @@ void bus1_node_wait_dead(struct bus1_node *node)
  * When the owner has no reference any more, nor an unread message that carries
  * one, the notice is withdrawn. When no unread message is addressed to the node
  * either, its ID can be used again.
+ *
+ * Messages that carry one may be under way to an owner who is down, and will be
+ * refused. Nobody waits for those: their senders keep the node's memory.
  */
 void bus1_node_forget(struct bus1_node *node)
 {
@@ -407,11 +448,14 @@ void bus1_node_forget(struct bus1_node *node)
 	lockdep_assert_held(&owner->local);
 
 	spin_lock(&owner->data);
-	gone = node->state == BUS1_NODE_DEAD && !node->own.n_refs &&
-	       !node->own.n_user;
+	gone = node->state == BUS1_NODE_DEAD && !node->own.n_user &&
+	       (!node->own.n_refs || owner->down);
 	if (gone && bus1_entry_queued(notice))
 		bus1_queue_remove(&owner->queue, notice);
 	gone = gone && !node->n_queued;
+	if (gone && node->listed)
+		list_del(&node->released.link);
+	node->listed = node->listed && !gone;
 	spin_unlock(&owner->data);
 	if (!gone || RB_EMPTY_NODE(&node->own.rb_id))
 		return;
@@ -480,7 +524,7 @@ static void sync_with_death(struct bus1_space *holder, struct bus1_node *node)
  *
  * Waits for a destruction that is under way, so nothing may be staged.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, -ENOMEM, or -EINTR if the caller is killed.
  */
 int bus1_handle_attach(struct bus1_node *node, struct bus1_space *holder,
 		       gfp_t gfp, struct bus1_handle **handle)
@@ -498,7 +542,9 @@ int bus1_handle_attach(struct bus1_node *node, struct bus1_space *holder,
 		if (*handle || dead)
 			break;
 		if (dying) {
-			bus1_node_wait_dead(node);
+			err = bus1_node_wait_dead(node);
+			if (err)
+				break;
 			continue;
 		}
 		spare = kmem_cache_alloc(handle_cache, gfp);
@@ -532,7 +578,7 @@ void bus1_handle_free(struct bus1_handle *handle)
 }
 
 /* Returns true if the handle is for the caller to free. */
-static bool drop_refs_locked(struct bus1_handle *handle, unsigned int n)
+static bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_node *node = handle->node;
 
@@ -558,7 +604,7 @@ static bool drop_refs_locked(struct bus1_handle *handle, unsigned int n)
  * The last one of a live node puts the notice into its owner's queue, unless
  * the reference was never committed, nor any other.
  */
-void bus1_handle_drop(struct bus1_handle *handle, unsigned int n)
+void bus1_handle_drop(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_node *node = handle->node;
 	struct bus1_space *owner = node->owner;
@@ -570,6 +616,8 @@ void bus1_handle_drop(struct bus1_handle *handle, unsigned int n)
 	bus1_node_get(node);
 	spin_lock(&owner->data);
 	gone = drop_refs_locked(handle, n);
+	if (bus1_handle_is_own(handle))
+		leave_to_owner_locked(node);
 	notify = !node->n_refs && node->state == BUS1_NODE_LIVE &&
 		 READ_ONCE(node->shared) && !owner->down;
 	if (notify)
@@ -589,23 +637,38 @@ static u64 next_id(struct bus1_space *space)
 	       BUS1_HANDLE_FLAG_MANAGED | BUS1_HANDLE_FLAG_REMOTE;
 }
 
+/* An owner's own destructions are excluded by its local lock. */
+static bool missed_death_locked(const struct bus1_handle *handle)
+{
+	return !handle->n_user && !bus1_handle_is_own(handle) &&
+	       smp_load_acquire(&handle->node->place.timestamp) &&
+	       !bus1_entry_queued(&handle->destroyed);
+}
+
 /**
  * bus1_handle_show() - turn a reference into one of the holder's count
  * @handle:	handle whose holder's @local is held
  * @claim:	claim that one handle is charged under
  * @charge:	set to whether the handle is new to its holder and keeps the charge
  *
- * Return: the ID under which the holder knows the handle.
+ * A transfer or a seed has no place in the queue: after it took the reference, the
+ * node may have been destroyed, and the notice passed over because the count was
+ * still 0. Then the handle must not be shown any more.
+ *
+ * Return: the ID under which the holder knows the handle; or BUS1_HANDLE_INVALID,
+ * and the reference is still one to be dropped.
  */
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
 		     bool *charge)
 {
 	struct bus1_space *holder = handle->holder;
+	bool missed;
 
 	lockdep_assert_held(&holder->local);
 
 	spin_lock(&holder->data);
-	*charge = !handle->n_user++;
+	missed = missed_death_locked(handle);
+	*charge = !missed && !handle->n_user++;
 	if (*charge) {
 		handle->claim = claim;
 		handle->charged = true;
@@ -613,9 +676,11 @@ u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
 	}
 	spin_unlock(&holder->data);
 
+	if (missed)
+		return BUS1_HANDLE_INVALID;
 	if (*charge && !bus1_handle_is_own(handle)) {
 		handle->id = next_id(holder);
-		bus1_handle_link(handle);
+		link_id(handle);
 	}
 	return handle->id;
 }
@@ -648,7 +713,7 @@ bool bus1_handle_hide(struct bus1_handle *handle)
 	return charge;
 }
 
-static void unshow_locked(struct bus1_handle *handle, unsigned int n)
+static void unshow_locked(struct bus1_handle *handle, u64 n)
 {
 	static const struct bus1_amount one = { .of[BUS1_HANDLES] = 1 };
 	struct bus1_space *holder = handle->holder;
@@ -671,7 +736,7 @@ static void unshow_locked(struct bus1_handle *handle, unsigned int n)
  * @n:		how many, at most its count; the owner's count only falls to 0
  *		when the node is not live, and bus1_node_forget() follows
  */
-void bus1_handle_unshow(struct bus1_handle *handle, unsigned int n)
+void bus1_handle_unshow(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_space *holder = handle->holder;
 	bool own = bus1_handle_is_own(handle);

@@ -34,7 +34,8 @@ struct bus1_space;
  *		and seeds that carry it. The owner's first does not count. The
  *		owner's @data
  * @n_user:	its count: how often it was shown to its holder. Changed under
- *		the holder's @local and @data, read under either
+ *		the holder's @local and @data, read under either. Counts are not
+ *		charged, so they have to be too wide to overflow
  * @claim:	claim that it is charged under, NULL for the holder's own; the
  *		holder's @data
  * @charged:	whether it is charged; the holder's @data
@@ -50,8 +51,8 @@ struct bus1_handle {
 	};
 	u64 id;
 	bool marked;
-	unsigned int n_refs;
-	unsigned int n_user;
+	u64 n_refs;
+	u64 n_user;
 	struct bus1_claim *claim;
 	bool charged;
 	struct bus1_entry destroyed;
@@ -87,13 +88,17 @@ enum bus1_node_state {
  * @n_staged:	messages to it between stage and commit; the owner's @data,
  *		waited for as a variable
  * @n_queued:	messages to it in the owner's queue; the owner's @data
- * @released:	the notice that nobody refers to it; the owner's @data
+ * @released:	the notice that nobody refers to it; of a dead node the link in
+ *		&struct bus1_space.forgettable. The owner's @data
+ * @listed:	whether it is in that list; the owner's @data
  * @shared:	whether anybody but the owner could have used a reference since
  *		the owner was last told that there is none. Set without a lock by
  *		who is about to commit one, which keeps @n_refs above 0; cleared
  *		under the owner's @data when the notice is received
  * @based:	whether @own still has its first reference: at least as long as
  *		the node lives. It is the last to be released; the owner's @local
+ * @flushed:	whether its owner flushed it, so that messages that stay in the
+ *		owner's queue carry it as invalid; the owner's @local
  * @own:	its owner's handle
  */
 struct bus1_node {
@@ -103,12 +108,14 @@ struct bus1_node {
 	struct bus1_place place;
 	struct rb_root holders;
 	struct hlist_head zombies;
-	size_t n_refs;
+	u64 n_refs;
 	size_t n_staged;
 	size_t n_queued;
 	struct bus1_entry released;
+	bool listed;
 	bool shared;
 	bool based;
+	bool flushed;
 	struct bus1_handle own;
 };
 
@@ -128,8 +135,11 @@ struct bus1_node {
  * @n_handles:	number of @handles; @local
  * @queue:	what waits to be received; @data
  * @quota:	limits; @data
+ * @forgettable: dead nodes that others dropped the last reference to, by
+ *		&struct bus1_node.released; @data
  * @down:	nothing is accepted any more, for ever; set under @local and
  *		@data, read under either
+ * @queued_bytes: bytes of the messages in @queue; @data
  * @n_staged:	messages on @queue between stage and commit; @data, waited for
  *		as a variable once @down
  */
@@ -147,7 +157,9 @@ struct bus1_space {
 
 	size_t n_nodes;
 	struct bus1_queue queue;
+	u64 queued_bytes;
 	struct bus1_quota quota;
+	struct list_head forgettable;
 	bool down;
 	size_t n_staged;
 };
@@ -165,7 +177,7 @@ void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b);
 int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node);
 void bus1_node_abort(struct bus1_node *node);
 void bus1_node_put(struct bus1_node *node);
-void bus1_node_wait_dead(struct bus1_node *node);
+int bus1_node_wait_dead(struct bus1_node *node);
 void bus1_node_forget(struct bus1_node *node);
 bool bus1_node_dead_before(struct bus1_node *node,
 			   const struct bus1_place *place);
@@ -174,11 +186,11 @@ struct bus1_handle *bus1_handle_find(struct bus1_space *space, u64 id);
 struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id);
 int bus1_handle_attach(struct bus1_node *node, struct bus1_space *holder,
 		       gfp_t gfp, struct bus1_handle **handle);
-void bus1_handle_drop(struct bus1_handle *handle, unsigned int n);
+void bus1_handle_drop(struct bus1_handle *handle, u64 n);
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
 		     bool *charge);
 bool bus1_handle_hide(struct bus1_handle *handle);
-void bus1_handle_unshow(struct bus1_handle *handle, unsigned int n);
+void bus1_handle_unshow(struct bus1_handle *handle, u64 n);
 void bus1_handle_free(struct bus1_handle *handle);
 
 static inline struct bus1_space *bus1_space_get(struct bus1_space *space)
@@ -201,6 +213,19 @@ static inline void bus1_space_relax_locked(struct bus1_space *space, size_t step
 	spin_unlock(&space->data);
 	cond_resched();
 	spin_lock(&space->data);
+}
+
+/**
+ * bus1_node_is_unreachable() - whether a node accepts no messages
+ * @node:	node; the answer "true" lasts, and its owner's @data makes "false"
+ *		last
+ *
+ * Return: true if it is not live, or its owner is going down.
+ */
+static inline bool bus1_node_is_unreachable(const struct bus1_node *node)
+{
+	return READ_ONCE(node->state) != BUS1_NODE_LIVE ||
+	       READ_ONCE(node->owner->down);
 }
 
 /**

@@ -33,8 +33,20 @@ static void free_peer(struct bus1_space *space)
 	bus1_pool_deinit(&peer->pool);
 	bus1_quota_deinit(&space->quota);
 	bus1_ident_put(peer->ident);
-	dec_ucount(peer->user, UCOUNT_BUS1_PEERS);
 	kmem_cache_free(peer_cache, peer);
+}
+
+/**
+ * bus1_peer_close() - put the reference that came with bus1_peer_new()
+ * @peer:	peer that is drained or was never used
+ *
+ * From now on it does not count among its user's peers, even while others hold
+ * dead handles to its nodes.
+ */
+void bus1_peer_close(struct bus1_peer *peer)
+{
+	dec_ucount(peer->user, UCOUNT_BUS1_PEERS);
+	bus1_space_put(&peer->space);
 }
 
 /**
@@ -197,7 +209,7 @@ int bus1_peer_adopt(struct bus1_peer *peer)
 	if (IS_ERR(fresh))
 		return PTR_ERR(fresh);
 	swapped = swap_identity(peer, fresh);
-	bus1_space_put(&fresh->space);
+	bus1_peer_close(fresh);
 	return swapped ? 0 : -EBUSY;
 }
 
@@ -303,6 +315,7 @@ static int unpublish_slices(struct bus1_peer *peer, const u64 *offsets,
  * @peer:	peer
  * @offsets:	where they begin
  * @n:		how many
+ * @flags:	0
  *
  * All or nothing.
  *
@@ -310,7 +323,7 @@ static int unpublish_slices(struct bus1_peer *peer, const u64 *offsets,
  * twice; -ENOMEM.
  */
 int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
-			     size_t n)
+			     size_t n, u32 flags)
 {
 	struct bus1_slice *few[8], **slices = few;
 	int err;
@@ -331,18 +344,6 @@ int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 	if (slices != few)
 		kvfree(slices);
 	return err;
-}
-
-/**
- * bus1_peer_release_slice() - release one slice
- * @peer:	peer
- * @offset:	where it begins
- *
- * Return: as bus1_peer_release_slices().
- */
-int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset)
-{
-	return bus1_peer_release_slices(peer, &offset, 1);
 }
 
 static int check_one_release(const struct bus1_handle *handle)
@@ -391,13 +392,15 @@ static void release_one(struct bus1_handle *handle)
  * @peer:	peer
  * @ids:	handles
  * @n:		how many
+ * @flags:	0
  *
  * All or nothing.
  *
  * Return: 0; -ESHUTDOWN; -ENXIO if one is not there, -ENOTUNIQ if one is named
  * twice, -EBUSY if one is the owner's last reference to a live node; -ENOMEM.
  */
-int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n)
+int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
+			      u32 flags)
 {
 	struct bus1_handle *few[8], **handles = few;
 	size_t i;

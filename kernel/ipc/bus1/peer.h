@@ -15,7 +15,8 @@
  * @pool:	its receive memory; the lists under @space.data
  * @id:		names it for people; constant
  * @ident:	who it is, referenced; @space.data
- * @user:	the user whose peers it counts among, referenced; @space.data
+ * @user:	the user whose peers it counts among until it is closed, referenced
+ *		until then; @space.data
  * @seed:	the seed, or NULL; @space.local
  * @n_active:	sends of this peer that are being committed; @space.data, waited
  *		for as a variable once it is down
@@ -25,15 +26,19 @@
  *
  * Life, in named steps:
  *
- * up		Everything works.
- * down		bus1_peer_disconnect() or the last close of the file said so. From
- *		now on every call returns -ESHUTDOWN and every send to it
- *		-EHOSTUNREACH. The same locks hold as before.
- * drained	No send by it and no message to it is between stage and commit any
- *		more, its nodes are destroyed, its queue is empty, it holds no
- *		handle, slice or seed. Others may still hold dead handles to its
- *		nodes, and have looked up its nodes to send to.
- * freed	The last of these is gone, and the file is closed.
+ * up
+ *	Everything works.
+ * down
+ *	bus1_peer_disconnect() or the last close of the file said so. From now
+ *	on every call returns -ESHUTDOWN and every send to it -EHOSTUNREACH.
+ *	The same locks hold as before.
+ * drained
+ *	No send by it and no message to it is between stage and commit any
+ *	more, its nodes are destroyed, its queue is empty, it holds no handle,
+ *	slice or seed. Others may still hold dead handles to its nodes, and
+ *	have looked up its nodes to send to.
+ * freed
+ *	The last of these is gone, and the file is closed.
  */
 struct bus1_peer {
 	struct bus1_space space;
@@ -55,6 +60,7 @@ static inline struct bus1_peer *bus1_peer_of(struct bus1_space *space)
 
 int bus1_peer_init(void);
 struct bus1_peer *bus1_peer_new(const struct bus1_peer_limits *limits);
+void bus1_peer_close(struct bus1_peer *peer);
 int bus1_peer_set_limits(struct bus1_peer *peer,
 			 const struct bus1_peer_limits *limits);
 int bus1_peer_check_limits(const struct bus1_peer_limits *limits);
@@ -66,10 +72,10 @@ void bus1_peer_end(struct bus1_peer *peer, size_t n_sent);
 
 struct bus1_ident *bus1_peer_ident(struct bus1_peer *peer);
 
-int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset);
 int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
-			     size_t n);
-int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n);
+			     size_t n, u32 flags);
+int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
+			      u32 flags);
 
 /* How to allocate what stays with a receiver and is charged to its cgroup. */
 #define BUS1_GFP_RECEIVER \

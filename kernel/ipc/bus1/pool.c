@@ -82,6 +82,20 @@ void bus1_pool_truncate(struct bus1_pool *pool)
 	shmem_truncate_range(file_inode(pool->file), 0, -1);
 }
 
+static int refuse_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return -EPERM;
+}
+
+/*
+ * What mappings refer to is the shmem file itself. remap_file_pages() would map
+ * that one again, writable, and /proc/PID/map_files would open it; so it has no
+ * operations of its own.
+ */
+static const struct file_operations pool_file_ops = {
+	.mmap = refuse_mmap,
+};
+
 /**
  * bus1_pool_prepare() - make sure that a pool has its file
  * @pool:	pool
@@ -101,6 +115,8 @@ int bus1_pool_prepare(struct bus1_pool *pool)
 	/* Direct reclaim once, no OOM kill: a full cgroup is the receiver's. */
 	mapping_set_gfp_mask(file->f_mapping, GFP_HIGHUSER | __GFP_NORETRY |
 			     __GFP_NOWARN);
+	file->f_op = &pool_file_ops;
+	file_inode(file)->i_fop = &pool_file_ops;
 	/* Pairs with the smp_load_acquire() above: the file is complete. */
 	if (cmpxchg_release(&pool->file, NULL, file))
 		fput(file);
@@ -131,18 +147,19 @@ static const struct vm_operations_struct pool_vm_ops = {
 /**
  * bus1_pool_mmap() - map a pool
  * @pool:	pool
- * @vma:	mapping to be; shared and not writable
+ * @vma:	mapping to be; shared, to be read and nothing else
  *
  * The mapping refers to the shmem file, not to the peer: a peer that is mapped
  * can be closed, and what was mapped is then gone.
  *
- * Return: 0, -EPERM if @vma is writable, -EINVAL if it is private, -ENOMEM.
+ * Return: 0, -EPERM if @vma is writable or executable, -EINVAL if it is private,
+ * -ENOMEM.
  */
 int bus1_pool_mmap(struct bus1_pool *pool, struct vm_area_struct *vma)
 {
 	int err;
 
-	if (vma->vm_flags & VM_WRITE)
+	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
 		return -EPERM;
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
@@ -150,7 +167,7 @@ int bus1_pool_mmap(struct bus1_pool *pool, struct vm_area_struct *vma)
 	if (err)
 		return err;
 
-	vm_flags_clear(vma, VM_MAYWRITE);
+	vm_flags_clear(vma, VM_MAYWRITE | VM_MAYEXEC);
 	vma_set_file(vma, pool->file);
 	vma->vm_ops = &pool_vm_ops;
 	return 0;
@@ -439,6 +456,53 @@ static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
 	return shmem_read_folio(mapping, offset >> PAGE_SHIFT);
 }
 
+/*
+ * The same, locked: migration copies a page and then expects that only who finds
+ * it in the page cache, and locks it, can begin to use it.
+ */
+static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset)
+{
+	struct folio *folio;
+
+	for (;;) {
+		folio = get_page_at(pool, offset);
+		if (IS_ERR(folio))
+			return folio;
+		folio_lock(folio);
+		if (likely(folio->mapping == pool->file->f_mapping))
+			return folio;
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+}
+
+/**
+ * bus1_pool_check() - check that a slice can be read
+ * @pool:	pool
+ * @slice:	allocated and filled slice
+ *
+ * Only pages that were swapped out can have been lost, so this costs nothing
+ * while there are none.
+ *
+ * Return: 0, -EIO if a page cannot be read back, -ENOMEM.
+ */
+int bus1_pool_check(struct bus1_pool *pool, const struct bus1_slice *slice)
+{
+	struct folio *folio;
+	u64 at;
+
+	if (likely(!READ_ONCE(SHMEM_I(file_inode(pool->file))->swapped)))
+		return 0;
+	for (at = round_down(slice->offset, PAGE_SIZE); at < slice_end(slice);
+	     at += PAGE_SIZE) {
+		folio = get_page_at(pool, at);
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		folio_put(folio);
+	}
+	return 0;
+}
+
 /**
  * bus1_pool_write() - write into an allocated slice
  * @pool:	pool
@@ -461,7 +525,7 @@ int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
 	while (iov_iter_count(iter)) {
 		size_t in_page = offset_in_page(offset);
 		size_t n = min(PAGE_SIZE - in_page, iov_iter_count(iter));
-		struct folio *folio = get_page_at(pool, offset);
+		struct folio *folio = lock_page_at(pool, offset);
 		size_t done;
 
 		if (IS_ERR(folio))
@@ -470,6 +534,7 @@ int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
 						  offset >> PAGE_SHIFT),
 						  in_page, n, iter);
 		folio_mark_dirty(folio);
+		folio_unlock(folio);
 		folio_put(folio);
 		if (done < n)
 			return -EFAULT;

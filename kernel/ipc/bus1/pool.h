@@ -70,6 +70,7 @@ void bus1_pool_publish(struct bus1_pool *pool, struct bus1_slice *slice);
 void bus1_pool_unpublish(struct bus1_pool *pool, struct bus1_slice *slice);
 struct bus1_slice *bus1_pool_find(struct bus1_pool *pool, u64 offset);
 
+int bus1_pool_check(struct bus1_pool *pool, const struct bus1_slice *slice);
 int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
 		    u64 at, struct iov_iter *iter);
 int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,

@@ -183,7 +183,13 @@ struct bus1_claim *bus1_quota_claim(struct bus1_quota *quota,
 	return claim;
 }
 
-static bool claim_is_idle(const struct bus1_claim *claim)
+/**
+ * bus1_claim_is_idle() - whether a claim holds nothing
+ * @claim:	claim
+ *
+ * Return: true if it does.
+ */
+bool bus1_claim_is_idle(const struct bus1_claim *claim)
 {
 	enum bus1_resource r;
 
@@ -196,9 +202,9 @@ static bool claim_is_idle(const struct bus1_claim *claim)
 /* At most one idle claim stays, so that no sender leaves memory behind. */
 static void settle_claim(struct bus1_quota *quota, struct bus1_claim *claim)
 {
-	if (quota->idle == claim || !claim_is_idle(claim))
+	if (quota->idle == claim || !bus1_claim_is_idle(claim))
 		return;
-	if (quota->idle && claim_is_idle(quota->idle)) {
+	if (quota->idle && bus1_claim_is_idle(quota->idle)) {
 		rb_erase(&quota->idle->rb, &quota->claims);
 		bus1_claim_free(quota->idle);
 	}
@@ -287,8 +293,8 @@ int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
 			err = -EMSGSIZE;
 			break;
 		}
-		if (!err && amount->of[r])
-			err = check_share(quota, claim, r, amount->of[r]);
+		if (err != -EXFULL && amount->of[r])
+			err = check_share(quota, claim, r, amount->of[r]) ?: err;
 	}
 	if (!err && !user_charge(quota->user, amount))
 		err = -EXFULL;
@@ -304,6 +310,7 @@ int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
 	}
 	if (quota->idle == claim)
 		quota->idle = NULL;
+	settle_claim(quota, claim);
 	return 0;
 }
 

@@ -84,6 +84,7 @@ struct ucounts *bus1_quota_claimant(const struct bus1_quota *quota,
 				    struct ucounts *sender);
 struct bus1_claim *bus1_claim_new(struct ucounts *user, gfp_t gfp);
 void bus1_claim_free(struct bus1_claim *claim);
+bool bus1_claim_is_idle(const struct bus1_claim *claim);
 struct bus1_claim *bus1_quota_claim(struct bus1_quota *quota,
 				    struct ucounts *user,
 				    struct bus1_claim **spare);

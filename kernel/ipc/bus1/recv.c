@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bus1: receiving
+ */
+
+/**
+ * DOC: receiving
  *
  * A message is taken in two parts. First everything that can fail or sleep, with
  * the message left in front of the queue: descriptors are reserved, handles are
@@ -203,8 +207,12 @@ static bool is_valid(const struct delivery *d, u32 i)
 {
 	const struct bus1_handle *handle = d->message->handles[i];
 
-	return handle && !(d->place.timestamp &&
-			   bus1_node_dead_before(handle->node, &d->place));
+	if (!handle)
+		return false;
+	if (bus1_handle_is_own(handle) && handle->node->flushed)
+		return false;
+	return !d->place.timestamp ||
+	       !bus1_node_dead_before(handle->node, &d->place);
 }
 
 static u64 show_handle(struct delivery *d, u32 i)
@@ -216,6 +224,10 @@ static u64 show_handle(struct delivery *d, u32 i)
 		return BUS1_HANDLE_INVALID;
 	id = bus1_handle_show(d->message->handles[i], d->message->claim, &charge);
 	d->kept += charge;
+	if (id == BUS1_HANDLE_INVALID) {
+		bus1_handle_drop(d->message->handles[i], 1);
+		d->message->handles[i] = NULL;
+	}
 	return id;
 }
 
@@ -295,8 +307,7 @@ static int take_message(struct delivery *d, bool publish)
 		return err;
 	}
 	if (message->dest) {
-		bus1_queue_remove(&space->queue, &message->entry);
-		message->dest->n_queued--;
+		bus1_message_dequeued_locked(message);
 		d->peer->n_received++;
 	}
 	settle_charge_locked(d);
@@ -331,7 +342,9 @@ static int prepare_delivery(struct delivery *d)
 	if (size && (message->slice.offset > d->recv->max_offset ||
 		     size > d->recv->max_offset - message->slice.offset))
 		return -ERANGE;
-	err = reserve_fds(d);
+	err = bus1_pool_check(message->pool, &message->slice);
+	if (!err)
+		err = reserve_fds(d);
 	return err ?: show_handles(d);
 }
 
@@ -424,25 +437,38 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 	return err;
 }
 
+/* It stays with the peer, so the peer's cgroup pays, whoever calls. */
+static struct bus1_message *new_from_seed(struct bus1_message *seed, int *err)
+{
+	struct bus1_message *message;
+
+	message = bus1_message_new(seed->space, seed->pool, seed->n_bytes,
+				   seed->n_handles, seed->n_fds,
+				   GFP_KERNEL_ACCOUNT);
+	*err = -ENOMEM;
+	if (!message)
+		return NULL;
+	message->sender = bus1_ident_get(seed->sender);
+	*err = bus1_message_charge_own(message);
+	if (!*err)
+		*err = copy_seed(message, seed);
+	return message;
+}
+
 static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 {
-	struct bus1_message *seed = peer->seed;
 	struct delivery d = { .peer = peer, .recv = recv };
+	struct mem_cgroup *old;
 	int err;
 
 	lockdep_assert_held(&peer->space.local);
 
-	if (!seed)
+	if (!peer->seed)
 		return -EAGAIN;
-	d.message = bus1_message_new(&peer->space, &peer->pool, seed->n_bytes,
-				     seed->n_handles, seed->n_fds,
-				     GFP_KERNEL_ACCOUNT);
-	if (!d.message)
-		return -ENOMEM;
-	d.message->sender = bus1_ident_get(seed->sender);
-	err = bus1_message_charge_own(d.message);
-	if (!err)
-		err = copy_seed(d.message, seed);
+	/* An adoption, which changes it, waits for @local. */
+	old = set_active_memcg(peer->ident->memcg);
+	d.message = new_from_seed(peer->seed, &err);
+	set_active_memcg(old);
 	if (!err)
 		err = deliver(&d);
 	if (err)

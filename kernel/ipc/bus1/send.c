@@ -1,65 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bus1: sending
+ */
+
+/**
+ * DOC: sending
  *
  * A send goes through these steps, each of which can be undone until the last:
  *
- * look up	destinations and carried handles, under the sender's local lock;
- *		nodes that the call creates appear here, and then the lock is kept,
- *		so that nobody sees a node whose creation fails
- * build	one message per destination, with memory and charge
- * copy		the payload into the first slice, and from there into the others.
- *		User memory is read with page faults off. When a page is missing,
- *		everything is undone, the page is faulted in, and the send starts
- *		again; in the end the payload is buffered at the sender's expense.
- *		So no slice of a receiver, and no lock, waits for user memory
- * attach	carried handles and files; this may wait for destructions
- * commit	see tx.c; with one destination it is a single step
+ * look up
+ *	destinations and carried handles, under the sender's local lock; nodes
+ *	that the call creates appear here, and then the lock is kept, so that
+ *	nobody sees a node whose creation fails
+ * build
+ *	one message per destination, with memory and charge
+ * copy
+ *	the payload into the first slice, and from there into the others. User
+ *	memory is read with page faults off. When a page is missing, everything
+ *	is undone, the page is faulted in, and the send starts again; in the
+ *	end the payload is buffered at the sender's expense. So no slice of a
+ *	receiver, and no lock, waits for user memory
+ * attach
+ *	carried handles and files; this may wait for destructions
+ * commit
+ *	see leg.c; with one destination it is a single step
  *
  * Who was refused because a node is dead or dying does not return before that
  * destruction is placed at all its holders: nobody can learn of it here and then
- * outrun its notice. Nothing of one's own is staged while waiting. The wait ends:
- * a destroyer waits only for transactions that are between stage and commit, and
- * a peer that is down destroys all its nodes, for which it needs no lock but its
- * own, which nobody holds who found it down.
+ * outrun its notice. Nothing of one's own is staged or locked while waiting. The
+ * wait ends: a destroyer waits only for transactions between stage and commit,
+ * and a peer that is down destroys all its nodes.
  */
 
 #include <linux/bug.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
+#include "leg.h"
 #include "send.h"
-#include "tx.h"
-
-/**
- * struct name - a handle ID that was looked up
- * @node:	the node, referenced, or NULL
- * @handle:	the sender's handle to it; only to be used while looking up
- * @created:	whether this call created it
- */
-struct name {
-	struct bus1_node *node;
-	struct bus1_handle *handle;
-	bool created;
-};
-
-/**
- * struct leg - the way to one destination
- * @name:	destination; without a node for a seed
- * @to:		the receiver
- * @ident:	who the receiver is and in whose cgroup, referenced, or NULL
- * @message:	what is on the way to it; NULL when refused or delivered
- * @error:	why it was refused
- */
-struct leg {
-	struct name name;
-	struct bus1_peer *to;
-	struct bus1_ident *ident;
-	struct bus1_message *message;
-	int error;
-};
 
 /**
  * struct job - one send
@@ -80,15 +59,15 @@ struct job {
 	struct bus1_peer *peer;
 	struct bus1_send *send;
 	struct bus1_ident *ident;
-	struct leg *legs;
+	struct bus1_leg *legs;
 	size_t n_legs;
-	struct name *names;
+	struct bus1_name *names;
 	size_t n_created;
 	bool locked;
 	size_t n_bytes;
 	void *buffer;
-	struct leg few_legs[2];
-	struct name few_names[4];
+	struct bus1_leg few_legs[2];
+	struct bus1_name few_names[4];
 };
 
 static bool is_seed(const struct job *job)
@@ -96,26 +75,18 @@ static bool is_seed(const struct job *job)
 	return job->send->flags & BUS1_SEND_SEED;
 }
 
-static bool may_skip(const struct job *job, int err)
-{
-	return (job->send->flags & BUS1_SEND_CONTINUE) &&
-	       (err == -EHOSTUNREACH || err == -EDQUOT || err == -EXFULL);
-}
-
 /* Returns 0 if the send goes on without this destination. */
-static int refuse_leg(struct job *job, struct leg *leg, int err)
+static int refuse_leg(struct job *job, struct bus1_leg *leg, int err)
 {
 	leg->error = err;
-	if (job->send->errors && !is_seed(job))
-		job->send->errors[leg - job->legs] = err;
-	if (!may_skip(job, err))
+	if (!bus1_leg_may_skip(job->send->flags, err))
 		return err;
 	bus1_message_free(leg->message);
 	leg->message = NULL;
 	return 0;
 }
 
-static int create_node(struct job *job, u64 id, struct name *name)
+static int create_node(struct job *job, u64 id, struct bus1_name *name)
 {
 	struct bus1_space *space = &job->peer->space;
 	struct bus1_handle *handle;
@@ -138,7 +109,7 @@ static int create_node(struct job *job, u64 id, struct name *name)
 	return 0;
 }
 
-static int find_name(struct job *job, u64 id, struct name *name)
+static int find_name(struct job *job, u64 id, struct bus1_name *name)
 {
 	struct bus1_handle *handle;
 	int err;
@@ -159,15 +130,14 @@ static int find_name(struct job *job, u64 id, struct name *name)
 
 static int find_destination(struct job *job, size_t i)
 {
-	struct leg *leg = &job->legs[i];
+	struct bus1_leg *leg = &job->legs[i];
 	int err;
 
 	err = find_name(job, job->send->destinations[i], &leg->name);
 	if (!err && leg->name.handle->marked)
 		err = -ENOTUNIQ;
 	if (err) {
-		if (job->send->errors)
-			job->send->errors[i] = err;
+		leg->error = err;
 		return err;
 	}
 	leg->name.handle->marked = true;
@@ -210,13 +180,7 @@ static int look_up(struct job *job)
 	return 0;
 }
 
-static bool is_unreachable(const struct bus1_node *node)
-{
-	return READ_ONCE(node->state) != BUS1_NODE_LIVE ||
-	       READ_ONCE(node->owner->down);
-}
-
-static int charge_leg(struct job *job, struct leg *leg)
+static int charge_leg(struct job *job, struct bus1_leg *leg)
 {
 	int err;
 
@@ -226,7 +190,7 @@ static int charge_leg(struct job *job, struct leg *leg)
 	return err == -ENOMEM ? -EXFULL : err;
 }
 
-static int build_message(struct job *job, struct leg *leg)
+static int build_message(struct job *job, struct bus1_leg *leg)
 {
 	struct bus1_message *message;
 
@@ -242,12 +206,12 @@ static int build_message(struct job *job, struct leg *leg)
 	return charge_leg(job, leg);
 }
 
-static int build_leg(struct job *job, struct leg *leg)
+static int build_leg(struct job *job, struct bus1_leg *leg)
 {
 	struct mem_cgroup *old;
 	int err;
 
-	if (leg->name.node && is_unreachable(leg->name.node))
+	if (leg->name.node && bus1_node_is_unreachable(leg->name.node))
 		return -EHOSTUNREACH;
 	/* An inode's worth of memory, once in a peer's life: the caller's. */
 	err = bus1_pool_prepare(&leg->to->pool);
@@ -320,7 +284,7 @@ static int copy_legs(struct job *job)
 	int err;
 
 	for (i = 0; i < job->n_legs; i++) {
-		struct leg *leg = &job->legs[i];
+		struct bus1_leg *leg = &job->legs[i];
 
 		if (!leg->message)
 			continue;
@@ -340,7 +304,7 @@ static int copy_legs(struct job *job)
 	return 0;
 }
 
-static int attach_handles(struct job *job, struct leg *leg)
+static int attach_handles(struct job *job, struct bus1_leg *leg)
 {
 	struct mem_cgroup *old = set_active_memcg(leg->ident->memcg);
 	size_t i;
@@ -361,7 +325,7 @@ static int attach_legs(struct job *job)
 	int err = 0;
 
 	for (i = 0; i < job->n_legs && !err; i++) {
-		struct leg *leg = &job->legs[i];
+		struct bus1_leg *leg = &job->legs[i];
 
 		if (!leg->message)
 			continue;
@@ -375,15 +339,6 @@ static int attach_legs(struct job *job)
 	return err;
 }
 
-static void share_handles(struct bus1_message *message)
-{
-	u32 i;
-
-	for (i = 0; i < message->n_handles; i++)
-		if (message->handles[i])
-			bus1_node_share(message->handles[i]->node);
-}
-
 static int commit_seed(struct job *job)
 {
 	struct bus1_peer *peer = job->peer;
@@ -394,184 +349,24 @@ static int commit_seed(struct job *job)
 	job->locked = true;
 	if (peer->space.down)
 		return -ESHUTDOWN;
-	share_handles(message);
+	bus1_message_share(message);
 	/* What it replaces is freed with the rest of this job. */
 	swap(peer->seed, job->legs[0].message);
 	return 0;
 }
 
-static int commit_one(struct leg *leg, unsigned long key)
-{
-	struct bus1_message *message = leg->message;
-	struct bus1_space *to = message->space;
-
-	spin_lock(&to->data);
-	if (is_unreachable(message->dest)) {
-		spin_unlock(&to->data);
-		return -EHOSTUNREACH;
-	}
-	share_handles(message);
-	message->dest->n_queued++;
-	bus1_queue_add(&to->queue, &message->entry, key);
-	spin_unlock(&to->data);
-
-	bus1_space_wake(to);
-	leg->message = NULL;
-	return 0;
-}
-
-static int stage_leg(struct bus1_tx *tx, struct leg *leg)
-{
-	struct bus1_message *message = leg->message;
-	struct bus1_space *to = message->space;
-	int err = 0;
-
-	spin_lock(&to->data);
-	if (is_unreachable(message->dest)) {
-		err = -EHOSTUNREACH;
-	} else {
-		message->dest->n_staged++;
-		to->n_staged++;
-		bus1_tx_stage_locked(tx, to, &message->entry);
-	}
-	spin_unlock(&to->data);
-	bus1_tx_step(tx);
-	return err;
-}
-
-/* Pairs with destroy.c, settle_nodes(), and teardown.c, settle_peer(). */
-static void unstage_dest_locked(struct bus1_message *message)
-{
-	struct bus1_space *to = message->space;
-	struct bus1_node *dest = message->dest;
-
-	smp_store_release(&dest->n_staged, dest->n_staged - 1);
-	smp_store_release(&to->n_staged, to->n_staged - 1);
-	if (likely(dest->state == BUS1_NODE_LIVE && !to->down))
-		return;
-	/* Orders the counts before the look for waiters. */
-	smp_mb();
-	wake_up_var(&dest->n_staged);
-	wake_up_var(&to->n_staged);
-}
-
-static void commit_leg(struct bus1_tx *tx, struct leg *leg)
-{
-	struct bus1_message *message = leg->message;
-	struct bus1_space *to = message->space;
-	bool wake;
-
-	leg->message = NULL;
-	spin_lock(&to->data);
-	message->dest->n_queued++;
-	wake = bus1_tx_commit_locked(tx, to, &message->entry);
-	unstage_dest_locked(message);
-	spin_unlock(&to->data);
-	if (wake)
-		bus1_space_wake(to);
-	bus1_tx_step(tx);
-}
-
-static void unstage_leg(struct bus1_tx *tx, struct leg *leg)
-{
-	struct bus1_message *message = leg->message;
-	struct bus1_space *to = message->space;
-	bool wake;
-
-	spin_lock(&to->data);
-	bus1_queue_remove(&to->queue, &message->entry);
-	unstage_dest_locked(message);
-	wake = bus1_queue_peek(&to->queue);
-	spin_unlock(&to->data);
-	/* What was behind it may be in front now. */
-	if (wake)
-		bus1_space_wake(to);
-	bus1_tx_step(tx);
-}
-
-static int stage_legs(struct job *job, struct bus1_tx *tx)
-{
-	size_t i;
-	int err;
-
-	for (i = 0; i < job->n_legs; i++) {
-		struct leg *leg = &job->legs[i];
-
-		if (!leg->message)
-			continue;
-		err = stage_leg(tx, leg);
-		if (!err)
-			continue;
-		leg->error = err;
-		if (job->send->errors)
-			job->send->errors[i] = err;
-		if (!may_skip(job, err))
-			return err;
-	}
-	return 0;
-}
-
-#define for_each_staged(leg, job)						for (leg = (job)->legs; leg < (job)->legs + (job)->n_legs; leg++) 		if (!leg->message || !bus1_entry_queued(&leg->message->entry)) 			continue;							else
-
-static int commit_many(struct job *job, size_t *n_sent)
-{
-	struct bus1_tx tx;
-	struct leg *leg;
-	int err;
-
-	bus1_tx_begin(&tx);
-	err = stage_legs(job, &tx);
-	if (err) {
-		for_each_staged(leg, job)
-			unstage_leg(&tx, leg);
-	} else {
-		bus1_tx_fix(&tx, &job->peer->space);
-		for_each_staged(leg, job) {
-			share_handles(leg->message);
-			bus1_tx_sync(&tx, leg->message->space);
-			bus1_tx_step(&tx);
-		}
-		for_each_staged(leg, job) {
-			commit_leg(&tx, leg);
-			++*n_sent;
-		}
-	}
-	bus1_tx_end(&tx);
-	return err;
-}
-
-static int commit_single(struct job *job, struct leg *leg, size_t *n_sent)
-{
-	int err = commit_one(leg, (unsigned long)job);
-
-	if (err)
-		return refuse_leg(job, leg, err);
-	++*n_sent;
-	return 0;
-}
-
 static int commit(struct job *job)
 {
-	struct leg *leg, *only = NULL;
-	size_t n = 0, n_sent = 0;
+	size_t n_sent = 0;
 	int err;
 
 	if (is_seed(job))
 		return commit_seed(job);
-	for (leg = job->legs; leg < job->legs + job->n_legs; leg++) {
-		if (!leg->message)
-			continue;
-		only = leg;
-		n++;
-	}
-
 	err = bus1_peer_begin(job->peer);
 	if (err)
 		return err;
-	if (n == 1)
-		err = commit_single(job, only, &n_sent);
-	else if (n)
-		err = commit_many(job, &n_sent);
+	err = bus1_legs_commit(job->peer, job->legs, job->n_legs,
+			       job->send->flags, &n_sent);
 	bus1_peer_end(job->peer, n_sent);
 	return err;
 }
@@ -585,14 +380,22 @@ static void wait_for_deaths(struct job *job)
 			bus1_node_wait_dead(job->legs[i].name.node);
 }
 
-static void put_name(struct name *name, bool abort)
+static void tell_errors(struct job *job)
 {
-	if (abort && name->created)
-		bus1_node_abort(name->node);
-	bus1_node_put(name->node);
+	size_t i;
+
+	for (i = 0; job->send->errors && i < job->n_legs; i++)
+		job->send->errors[i] = job->legs[i].error;
 }
 
-static void clean_up(struct job *job, int err)
+static void abort_name(struct bus1_name *name)
+{
+	if (name->created)
+		bus1_node_abort(name->node);
+}
+
+/* Give back what is not delivered, and on failure what was created. */
+static void undo(struct job *job, int err)
 {
 	size_t i;
 
@@ -601,13 +404,23 @@ static void clean_up(struct job *job, int err)
 		bus1_ident_put(job->legs[i].ident);
 	}
 	/* Now nothing refers to the nodes that this call created. */
-	for (i = 0; i < job->n_legs; i++)
-		put_name(&job->legs[i].name, err);
-	for (i = 0; i < job->send->n_handles; i++)
-		put_name(&job->names[i], err);
+	for (i = 0; err && i < job->n_legs; i++)
+		abort_name(&job->legs[i].name);
+	for (i = 0; err && i < job->send->n_handles; i++)
+		abort_name(&job->names[i]);
 	if (job->locked)
 		mutex_unlock(&job->peer->space.local);
 	job->locked = false;
+}
+
+static void put_names(struct job *job)
+{
+	size_t i;
+
+	for (i = 0; i < job->n_legs; i++)
+		bus1_node_put(job->legs[i].name.node);
+	for (i = 0; i < job->send->n_handles; i++)
+		bus1_node_put(job->names[i].node);
 }
 
 static int try_send(struct job *job)
@@ -623,8 +436,13 @@ static int try_send(struct job *job)
 		err = attach_legs(job);
 	if (!err)
 		err = commit(job);
+	/* A destination of one's own is gone because oneself is. */
+	if (err == -EHOSTUNREACH && READ_ONCE(job->peer->space.down))
+		err = -ESHUTDOWN;
+	tell_errors(job);
+	undo(job, err);
 	wait_for_deaths(job);
-	clean_up(job, err);
+	put_names(job);
 	return err;
 }
 
@@ -658,9 +476,6 @@ static void reset_job(struct job *job)
 
 	memset(job->legs, 0, job->n_legs * sizeof(*job->legs));
 	memset(job->names, 0, send->n_handles * sizeof(*job->names));
-	if (send->errors)
-		memset(send->errors, 0,
-		       send->n_destinations * sizeof(*send->errors));
 	job->n_created = 0;
 	if (is_seed(job))
 		job->legs[0].to = job->peer;

@@ -14,8 +14,7 @@
  * @flags:	BUS1_SEND_*
  * @n_destinations: how many
  * @destinations: handle IDs
- * @errors:	one per destination, zeroed; set where it is the cause of a
- *		refusal
+ * @errors:	NULL, or one per destination: why it was refused, or 0
  * @looked_up:	set once the destinations were looked up
  * @n_handles:	how many
  * @handles:	handle IDs to pass along

@@ -8,9 +8,9 @@
  */
 
 #include <linux/build_bug.h>
+#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/io_uring.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
@@ -18,7 +18,6 @@
 #include <linux/time_namespace.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
-#include <net/af_unix.h>
 
 #include "destroy.h"
 #include "file.h"
@@ -117,7 +116,7 @@ SYSCALL_DEFINE3(bus1_open, const struct bus1_peer_limits __user *, limits,
 		return PTR_ERR(peer);
 	ret = bus1_file_open(peer, flags & BUS1_OPEN_NONBLOCK);
 	if (ret < 0)
-		bus1_space_put(&peer->space);
+		bus1_peer_close(peer);
 	return ret;
 }
 
@@ -246,13 +245,15 @@ static int transfer_ids(struct bus1_peer *from, struct bus1_peer *to,
 	err = check_ids(transfer->from, transfer->n);
 	if (err)
 		return err;
-	do {
-		if (size && (!access_ok(dst, size) ||
-			     fault_in_writeable(dst, size)))
-			return -EFAULT;
+	if (!access_ok(dst, size))
+		return -EFAULT;
+	for (;;) {
 		err = bus1_peer_transfer(from, to, transfer);
-	} while (err == -EFAULT);
-	return err;
+		if (err != -EFAULT)
+			return err;
+		if (fault_in_safe_writeable(dst, size))
+			return -EFAULT;
+	}
 }
 
 /**
@@ -326,18 +327,6 @@ static int call_with_ids(int fd, const __u64 __user *user_ids, size_t n,
 	return err;
 }
 
-static int release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
-			   u32 flags)
-{
-	return bus1_peer_release_handles(peer, ids, n);
-}
-
-static int release_slices(struct bus1_peer *peer, const u64 *offsets, size_t n,
-			  u32 flags)
-{
-	return bus1_peer_release_slices(peer, offsets, n);
-}
-
 /**
  * sys_bus1_handle_release() - take one from the count of each handle
  * @fd:		peer
@@ -353,7 +342,8 @@ static int release_slices(struct bus1_peer *peer, const u64 *offsets, size_t n,
 SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 		size_t, n, unsigned int, flags)
 {
-	return call_with_ids(fd, handles, n, flags, 0, release_handles);
+	return call_with_ids(fd, handles, n, flags, 0,
+			     bus1_peer_release_handles);
 }
 
 /**
@@ -389,7 +379,8 @@ SYSCALL_DEFINE4(bus1_nodes_destroy, int, fd, const __u64 __user *, nodes,
 SYSCALL_DEFINE4(bus1_slice_release, int, fd, const __u64 __user *, offsets,
 		size_t, n, unsigned int, flags)
 {
-	return call_with_ids(fd, offsets, n, flags, 0, release_slices);
+	return call_with_ids(fd, offsets, n, flags, 0,
+			     bus1_peer_release_slices);
 }
 
 static int check_send_args(const struct bus1_send_args *args, u32 flags)
@@ -430,41 +421,6 @@ static int import_payload(const struct iovec *vecs, size_t n,
 	return 0;
 }
 
-static bool may_form_cycle(struct file *file)
-{
-	return bus1_file_is_peer(file) || io_is_uring_fops(file) ||
-	       unix_get_socket(file);
-}
-
-static void put_files(struct file **files, size_t n)
-{
-	while (n--)
-		fput(files[n]);
-}
-
-static int get_files(const int *fds, size_t n, struct file **files)
-{
-	size_t i;
-	int err;
-
-	for (i = 0; i < n; i++) {
-		files[i] = fget_raw(fds[i]);
-		err = -EBADF;
-		if (!files[i])
-			goto error;
-		err = -EOPNOTSUPP;
-		if (may_form_cycle(files[i]))
-			goto error_last;
-	}
-	return 0;
-
-error_last:
-	fput(files[i]);
-error:
-	put_files(files, i);
-	return err;
-}
-
 static int send_with_payload(struct bus1_peer *peer,
 			     const struct bus1_send_args *args,
 			     struct bus1_send *send)
@@ -499,12 +455,12 @@ static int send_with_files(struct bus1_peer *peer,
 	if (args->n_fds > N_FEW)
 		files = kmalloc_array(args->n_fds, sizeof(*files),
 				      GFP_KERNEL_ACCOUNT);
-	err = files ? get_files(fds, args->n_fds, files) : -ENOMEM;
+	err = files ? bus1_files_get(fds, args->n_fds, files) : -ENOMEM;
 	if (!err) {
 		send->files = files;
 		send->n_files = args->n_fds;
 		err = send_with_payload(peer, args, send);
-		put_files(files, args->n_fds);
+		bus1_files_put(files, args->n_fds);
 	}
 	if (files != few_files)
 		kfree(files);
@@ -553,7 +509,7 @@ static int send_with_errors(struct bus1_peer *peer,
 
 	if (!args->ptr_errors || !size)
 		return send_with_ids(peer, args, send);
-	if (!access_ok(errors, size) || fault_in_writeable(errors, size))
+	if (!access_ok(errors, size) || fault_in_safe_writeable(errors, size))
 		return -EFAULT;
 	send->errors = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!send->errors)
@@ -657,7 +613,10 @@ static ktime_t host_deadline(u64 deadline)
 {
 	ktime_t time = min_t(u64, deadline, KTIME_MAX);
 
-	return time ? timens_ktime_to_host(CLOCK_MONOTONIC, time) : 0;
+	if (!time)
+		return 0;
+	/* What lies before the start of the host's clock has passed, too. */
+	return max_t(ktime_t, timens_ktime_to_host(CLOCK_MONOTONIC, time), 1);
 }
 
 static int release_on_entry(struct bus1_peer *peer, struct recv_call *call)
@@ -668,7 +627,7 @@ static int release_on_entry(struct bus1_peer *peer, struct recv_call *call)
 	if (!(call->recv.flags & BUS1_RECV_RELEASE) ||
 	    call->args.release == BUS1_OFFSET_INVALID)
 		return 0;
-	err = bus1_peer_release_slice(peer, call->args.release);
+	err = bus1_peer_release_slices(peer, &call->args.release, 1, 0);
 	return err ?: put_user(BUS1_OFFSET_INVALID, &user->release);
 }
 
@@ -687,7 +646,7 @@ static int do_recv(struct bus1_peer *peer, struct recv_call *call)
 		if (err != -EFAULT)
 			break;
 		/* Nothing was received; do it again with the page in memory. */
-		if (fault_in_writeable(user, sizeof(call->args)))
+		if (fault_in_safe_writeable(user, sizeof(call->args)))
 			return -EFAULT;
 	}
 	if (err == -ERANGE || err == -EMFILE || err == -ENFILE)

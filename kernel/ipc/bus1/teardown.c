@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bus1: emptying a peer
+ */
+
+/**
+ * DOC: teardown
  *
  * Disconnecting marks the peer down, which stops what is new; waits for what is
  * between stage and commit; and empties the peer. Resetting only empties it, so
@@ -50,8 +54,10 @@ static void destroy_nodes(struct bus1_peer *peer)
 		while (n < BUS1_BATCH &&
 		       (handle = bus1_handle_after(space, id))) {
 			id = handle->id + 1;
-			if (is_own_live(handle) && !handle->marked)
-				nodes[n++] = handle->node;
+			if (!is_own_live(handle) || handle->marked)
+				continue;
+			handle->node->flushed = true;
+			nodes[n++] = handle->node;
 		}
 		if (n)
 			bus1_destroy_nodes(space, nodes, n, true);
@@ -84,8 +90,7 @@ static bool unlink_messages(struct bus1_space *space, struct bus1_place *place,
 		message = container_of(entry, struct bus1_message, entry);
 		if (message->dest->own.marked)
 			continue;
-		bus1_queue_remove(&space->queue, entry);
-		message->dest->n_queued--;
+		bus1_message_dequeued_locked(message);
 		list_add_tail(&entry->link, messages);
 	}
 	spin_unlock(&space->data);
@@ -127,7 +132,7 @@ static void release_handles(struct bus1_peer *peer)
 {
 	struct bus1_handle *handle;
 	struct bus1_node *node;
-	unsigned int n;
+	u64 n;
 	u64 id = 0;
 
 	while ((handle = bus1_handle_after(&peer->space, id))) {
@@ -218,7 +223,7 @@ static bool mark_down(struct bus1_peer *peer)
 	return first;
 }
 
-/* Pairs with bus1_peer_end() and with send.c, unstage_dest_locked(). */
+/* Pairs with bus1_peer_end() and with leg.c, unstage_dest_locked(). */
 static void settle_peer(struct bus1_peer *peer)
 {
 	wait_var_event(&peer->n_active, !smp_load_acquire(&peer->n_active));

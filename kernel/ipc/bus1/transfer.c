@@ -72,6 +72,16 @@ static int charge_gift(struct bus1_space *to, struct gift *gift)
 	return err;
 }
 
+static void uncharge_gift(struct bus1_space *to, struct gift *gift)
+{
+	if (!gift->charged)
+		return;
+	spin_lock(&to->data);
+	bus1_quota_uncharge(&to->quota, NULL, &one_handle);
+	spin_unlock(&to->data);
+	gift->charged = false;
+}
+
 static int show_gift(struct bus1_space *to, struct gift *gift, u64 *id)
 {
 	bool charge;
@@ -86,7 +96,12 @@ static int show_gift(struct bus1_space *to, struct gift *gift, u64 *id)
 	if (err)
 		return err;
 	*id = bus1_handle_show(gift->handle, NULL, &charge);
-	gift->shown = true;
+	gift->shown = *id != BUS1_HANDLE_INVALID;
+	if (gift->shown)
+		return 0;
+	uncharge_gift(to, gift);
+	bus1_handle_drop(gift->handle, 1);
+	gift->handle = NULL;
 	return 0;
 }
 
@@ -94,11 +109,7 @@ static void undo_gift(struct bus1_space *to, struct gift *gift)
 {
 	if (gift->shown)
 		bus1_handle_hide(gift->handle);
-	if (gift->charged) {
-		spin_lock(&to->data);
-		bus1_quota_uncharge(&to->quota, NULL, &one_handle);
-		spin_unlock(&to->data);
-	}
+	uncharge_gift(to, gift);
 	if (gift->handle)
 		bus1_handle_drop(gift->handle, 1);
 	if (gift->created)

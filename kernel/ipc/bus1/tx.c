@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * bus1: one transaction over many peers
+ */
+
+/**
+ * DOC: transactions
  *
  * The steps are explained in queue.c, "order". Between the first stage and the
  * last commit a transaction touches no user memory, allocates nothing and does

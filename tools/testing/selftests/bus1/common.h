@@ -433,13 +433,28 @@ static inline void state_get(int fd, struct state *s)
 		memmove(line, next + 1, strlen(next + 1) + 1);
 }
 
+/* Whether nothing changed; says where the first difference is. */
 static inline bool state_same(int fd, const struct state *old)
 {
+	const __u64 *a = (const __u64 *)&old->info, *b;
+	const char *x = old->fdinfo, *y;
 	struct state now;
+	size_t i;
 
 	state_get(fd, &now);
-	return !memcmp(&old->info, &now.info, sizeof(now.info)) &&
-	       !strcmp(old->fdinfo, now.fdinfo);
+	b = (const __u64 *)&now.info;
+	for (i = 0; i < sizeof(now.info) / sizeof(*a); i++)
+		if (a[i] != b[i]) {
+			printf("# member %zu of bus1_peer_info: %llu, now %llu\n",
+			       i, a[i], b[i]);
+			return false;
+		}
+	for (y = now.fdinfo; *x && *x == *y; x++, y++)
+		;
+	if (*x == *y)
+		return true;
+	printf("# fdinfo: \"%.24s\", now \"%.24s\"\n", x, y);
+	return false;
 }
 
 /* A peer that holds, owes and has queued nothing at all. */

@@ -218,6 +218,21 @@ TEST_F(deliver, errors_are_0_where_all_went_well)
 	EXPECT_EQ(0x5a5a5a5a, self->err[N_RECV]);
 }
 
+TEST_F(deliver, errors_are_not_written_before_the_look_up)
+{
+	__u64 bad = NEW | 1, own = 0x4000 | NEW;
+
+	EXPECT_EQ(-EINVAL, send_with_errors(self->fd, &bad, 1, self->err, 0));
+	EXPECT_EQ(0x5a5a5a5a, self->err[0]);
+	EXPECT_EQ(-EINVAL, send_with_errors(self->fd, &own, 1, self->err,
+					    1U << 30));
+	EXPECT_EQ(0x5a5a5a5a, self->err[0]);
+	ASSERT_EQ(0, sys_disconnect(self->fd, 0));
+	EXPECT_EQ(-ESHUTDOWN, send_with_errors(self->fd, self->h, 1,
+					       self->err, 0));
+	EXPECT_EQ(0x5a5a5a5a, self->err[0]);
+}
+
 TEST_F(deliver, errors_name_the_cause_of_a_failure)
 {
 	__u64 d[2] = { self->h[0], 0x2000 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bus1 selftests: a destination that ends in the middle of multicasts
+ * bus1 selftests: a peer that ends in the middle of what others do with it
  */
 #include "stress.h"
 
@@ -103,10 +103,10 @@ static void *ending_drain(void *arg)
 {
 	struct _test_data_ending *s = arg;
 
-	while (!LOAD(&s->stop)) {
-		drain(&s->victim);
-		sched_yield();
-	}
+	/* One by one: while others send, there may always be one more. */
+	while (!LOAD(&s->stop))
+		if (recv_type(&s->victim, NULL) < 0)
+			sched_yield();
 	return NULL;
 }
 
@@ -127,12 +127,13 @@ static int ending_connect(struct _test_data_ending *s)
 	return 0;
 }
 
-static __u32 messages_at(const struct peer *p)
+/* Receives at most @max entries; returns how many of them were messages. */
+static __u32 messages_at(const struct peer *p, __u32 max)
 {
 	struct bus1_recv_args r;
 	__u32 n = 0;
 
-	while (!recv_msg(p, &r)) {
+	while (max-- && !recv_msg(p, &r)) {
 		n += r.type == BUS1_MSG_DATA;
 		if (r.n_handles && *msg_handles(p, &r) != BUS1_HANDLE_INVALID)
 			release_one(p->fd, *msg_handles(p, &r));
@@ -158,7 +159,7 @@ static void ending_round(struct __test_metadata *_metadata,
 	}
 	ASSERT_TRUE(BECOMES(LOAD(&self->running) == SENDERS));
 	while (got < 20)
-		got += messages_at(&self->witness);
+		got += messages_at(&self->witness, 20);
 	if (how == BY_CLOSE) {
 		/* The descriptor must not be used again by a stale thread. */
 		STORE(&self->stop, 1);
@@ -172,7 +173,7 @@ static void ending_round(struct __test_metadata *_metadata,
 	STORE(&self->stop, 1);
 	if (how != BY_CLOSE)
 		JOIN(&drainer);
-	got += messages_at(&self->witness);
+	got += messages_at(&self->witness, UINT_MAX);
 	EXPECT_EQ(sent, got);
 	if (how == BY_CLOSE)
 		self->victim.fd = -1;
@@ -195,6 +196,227 @@ TEST_F_TIMEOUT(ending, of_a_destination_leaves_multicasts_whole, 120)
 	EXPECT_EQ(0, query(self->witness.fd).used_inflight_fds);
 	for (i = 0; i < SENDERS; i++)
 		EXPECT_EQ(1, query(self->sender[i].fd).n_nodes);
+}
+
+/*
+ *   p  (disconnected meanwhile)  <->  s,  and a stranger who sends to p
+ */
+FIXTURE(going) {
+	struct peer p, s, stranger;
+	__u64 p_at_s, p_at_stranger;
+	__u32 go, round, stop;
+	struct verdict verdict;
+};
+
+struct going_job {
+	struct _test_data_going *s;
+	unsigned int i;
+};
+
+#define GOING_USER	1700
+
+FIXTURE_SETUP(going)
+{
+	if (geteuid())
+		SKIP(return, "only root can open peers of other users");
+	ASSERT_EQ(0, open_as(&self->s, NULL, GOING_USER + 1));
+	ASSERT_EQ(0, open_as(&self->stranger, NULL, GOING_USER + 2));
+}
+
+FIXTURE_TEARDOWN(going)
+{
+	peer_close(&self->s);
+	peer_close(&self->stranger);
+}
+
+static int going_connect(struct _test_data_going *s)
+{
+	if (open_as(&s->p, NULL, GOING_USER))
+		return -1;
+	s->p_at_s = connect_new(s->p.fd, 8, s->s.fd);
+	s->p_at_stranger = connect_peers(s->p.fd, 8, s->stranger.fd);
+	return s->p_at_stranger == BUS1_HANDLE_INVALID ? -1 : 0;
+}
+
+/* Lets go of everything that has to do with p. */
+static void going_forget(struct _test_data_going *s)
+{
+	peer_close(&s->p);
+	flush(s->s.fd);
+	flush(s->stranger.fd);
+}
+
+static void going_run(struct __test_metadata *_metadata,
+		      struct _test_data_going *self, void *(*fn)(void *), int n)
+{
+	struct going_job job[5];
+	struct worker w[5];
+	int i;
+
+	for (i = 0; i < n; i++) {
+		job[i] = (struct going_job){ self, i };
+		THREAD(&w[i], fn, &job[i]);
+	}
+	STORE(&self->go, 1);
+	for (i = 0; i < n; i++)
+		JOIN(&w[i]);
+	STORE(&self->go, 0);
+}
+
+/* One call of a role: transfers, and sends that create nodes, in both ways. */
+static int go_once(struct _test_data_going *s, unsigned int role)
+{
+	__u64 node = 8 * (__u64)ADD(&s->round, 1) | BUS1_HANDLE_FLAG_NEW;
+	static const char data[32768];
+	__u64 src = 8, dst;
+
+	switch (role) {
+	case 1:
+		return sys_transfer(s->p.fd, s->s.fd, &src, &dst, 1, 0);
+	case 2:
+		return send_full(s->s.fd, &s->p_at_s, 1, data, sizeof(data),
+				 &node, 1, NULL, 0, 0);
+	case 3:
+		return send_empty(s->stranger.fd, s->p_at_stranger);
+	default:
+		return send_handles(s->p.fd, 8, &src, 1);
+	}
+}
+
+/* While p goes down, locks of one peer and of two are held and waited for. */
+static void *go_all_ways(void *arg)
+{
+	struct going_job *j = arg;
+	struct _test_data_going *s = j->s;
+	int r;
+
+	while (!LOAD(&s->go))
+		sched_yield();
+	if (!j->i) {
+		while (query(s->p.fd).n_queued < 5)
+			sched_yield();
+		r = sys_disconnect(s->p.fd, 0);
+		MUST(&s->verdict, !r, r);
+		return NULL;
+	}
+	do {
+		r = go_once(s, j->i);
+	} while (!r || r == -EDQUOT || r == -EXFULL);
+	MUST(&s->verdict, r == -ESHUTDOWN || r == -EHOSTUNREACH, r);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(going, peer_holds_up_nobody_who_is_inside_a_call, 120)
+{
+	unsigned int round;
+
+	for (round = 0; round < scaled(60); round++) {
+		self->round = 100;
+		ASSERT_EQ(0, going_connect(self));
+		going_run(_metadata, self, go_all_ways, 5);
+		going_forget(self);
+	}
+	EXPECT_FINE(&self->verdict);
+	EXPECT_TRUE(BECOMES(user_is_clean(GOING_USER)));
+}
+
+/* A message that carries the receiver's own node home. */
+static void *carry_home(void *arg)
+{
+	struct going_job *j = arg;
+	struct _test_data_going *s = j->s;
+	__u64 h = j->i == 1 ? s->p_at_s : s->p_at_stranger;
+	int r, fd = j->i == 1 ? s->s.fd : s->stranger.fd;
+
+	while (!LOAD(&s->go))
+		sched_yield();
+	if (!j->i) {
+		while (query(s->p.fd).n_queued < 3)
+			sched_yield();
+		r = sys_disconnect(s->p.fd, 0);
+		MUST(&s->verdict, !r, r);
+		return NULL;
+	}
+	do {
+		__u64 handles[2] = { h, h };
+
+		r = send_handles(fd, h, handles, 2);
+	} while (!r || r == -EDQUOT || r == -EXFULL);
+	MUST(&s->verdict, r == -EHOSTUNREACH, r);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(going, peer_is_not_kept_by_its_own_handles_under_way, 120)
+{
+	unsigned int round, rounds = scaled(120);
+	long objects = 0;
+
+	for (round = 0; round < rounds; round++) {
+		ASSERT_EQ(0, going_connect(self));
+		going_run(_metadata, self, carry_home, 3);
+		going_forget(self);
+		if (round == rounds / 4)
+			objects = slab_objects();
+	}
+	EXPECT_FINE(&self->verdict);
+	/* What is free in a slab may count, but not one peer for each round. */
+	EXPECT_GE(objects + rounds / 4 + 64, slab_objects());
+	EXPECT_TRUE(BECOMES(user_is_clean(GOING_USER)));
+}
+
+/*
+ * A handle is given while its node is destroyed and the taker is polled, which
+ * removes notices that nobody would get. A handle that arrives is told of.
+ */
+static void *give_dying(void *arg)
+{
+	struct going_job *j = arg;
+	struct _test_data_going *s = j->s;
+	__u64 src = 0x100, dst;
+	int r = 0;
+
+	while (!LOAD(&s->go))
+		sched_yield();
+	if (j->i == 0) {
+		r = destroy_one(s->p.fd, src);
+	} else if (j->i == 1) {
+		r = sys_transfer(s->p.fd, s->s.fd, &src, &dst, 1, 0);
+		if (!r && dst != BUS1_HANDLE_INVALID)
+			STORE(&s->p_at_s, dst);
+		STORE(&s->stop, 1);
+	} else {
+		while (!LOAD(&s->stop))
+			is_readable(s->s.fd);
+	}
+	MUST(&s->verdict, !r, r);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(going, node_that_is_given_is_given_with_its_notice, 120)
+{
+	unsigned int round;
+	__u64 h;
+
+	ASSERT_EQ(0, going_connect(self));
+	for (round = 0; round < scaled(150); round++) {
+		ASSERT_NE(BUS1_HANDLE_INVALID,
+			  connect_new(self->p.fd, 0x100, self->p.fd));
+		EXPECT_EQ(0, release_one(self->p.fd, 0x100));
+		self->p_at_s = BUS1_HANDLE_INVALID;
+		self->stop = 0;
+		going_run(_metadata, self, give_dying, 3);
+		if (self->p_at_s != BUS1_HANDLE_INVALID) {
+			EXPECT_EQ(BUS1_MSG_NODE_DESTROY, recv_type(&self->s, &h));
+			EXPECT_EQ(self->p_at_s, h);
+			EXPECT_EQ(0, release_one(self->s.fd, h));
+		}
+		EXPECT_EQ(-EAGAIN, recv_type(&self->s, NULL));
+		drain(&self->p);
+		EXPECT_EQ(0, release_one(self->p.fd, 0x100));
+		ASSERT_EQ(0, _metadata->exit_code);
+	}
+	EXPECT_FINE(&self->verdict);
+	peer_close(&self->p);
 }
 
 TEST_HARNESS_MAIN

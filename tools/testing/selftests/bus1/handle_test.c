@@ -214,7 +214,7 @@ TEST_F(handle, unknown_without_new_is_enxio)
 {
 	__u64 bad[] = { 0x2000, MANAGED, REMOTE | MANAGED, self->id | REMOTE,
 			self->h, INVALID & ~NEW };
-	__u64 out = 0;
+	__u64 out = 0x5a5a5a5a5a5a5a5a;
 	size_t i;
 
 	for (i = 0; i < 6; i++)
@@ -222,7 +222,7 @@ TEST_F(handle, unknown_without_new_is_enxio)
 					       &out, 1, 0));
 	EXPECT_EQ(-ENXIO, sys_transfer(self->b, self->c.fd, &self->id, &out, 1,
 				       0));
-	EXPECT_EQ(0, out);
+	EXPECT_EQ(0x5a5a5a5a5a5a5a5a, out);
 	EXPECT_NOTHING_CHANGED();
 }
 
@@ -431,7 +431,7 @@ TEST_F(handle, release_of_none_does_nothing)
 
 TEST_F(handle, trap_01_release_of_an_unknown_id_is_enxio)
 {
-	__u64 bad[] = { 0, 0x2000, MANAGED, REMOTE, MANAGED | REMOTE,
+	__u64 bad[] = { 0, 0x2000, MANAGED, REMOTE, self->h | 1ULL << 60,
 			INVALID, self->h | NEW, self->h + 8, self->id };
 	size_t i;
 

@@ -249,60 +249,6 @@ static long files_open(void)
 	       strtol(buf, NULL, 10);
 }
 
-/* Objects in the caches of bus1, 0 if these are not to be seen. */
-static long slab_objects(void)
-{
-	static char buf[65536];
-	char *line, *save;
-	long n, total = 0;
-
-	if (read_file("/proc/slabinfo", buf, sizeof(buf)) < 0)
-		return 0;
-	for (line = strtok_r(buf, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save))
-		if (!strncmp(line, "bus1", 4) &&
-		    sscanf(line, "%*s %ld", &n) == 1)
-			total += n;
-	return total;
-}
-
-/*
- * With the user's limits set so low that the least leak shows: one peer, and so
- * much of each resource fits as if the user had never had anything.
- */
-static bool user_is_clean(uid_t uid)
-{
-	static const char * const knob[] = {
-		"/proc/sys/user/max_bus1_peers",
-		"/proc/sys/kernel/bus1/max_slices",
-		"/proc/sys/kernel/bus1/max_handles",
-		"/proc/sys/kernel/bus1/max_inflight_bytes",
-		"/proc/sys/kernel/bus1/max_inflight_fds",
-	};
-	static const char * const low[] = { "1", "1", "3", "32", "2" };
-	struct bus1_peer_limits l = { 1000, 1000, 1 << 20, 100 };
-	__u64 to = NODE | BUS1_HANDLE_FLAG_NEW, handle = NODE;
-	int fds[2] = { 0, 2 }, i, err = -1;
-	struct peer p = { .fd = -1 };
-	char saved[5][32];
-
-	for (i = 0; i < 5; i++) {
-		read_file(knob[i], saved[i], sizeof(saved[i]));
-		write_file(knob[i], low[i]);
-	}
-	if (!open_as(&p, &l, uid) && !sys_transfer(p.fd, -1, &to, &to, 1, 0)) {
-		__u64 handles[2] = { handle, handle };
-
-		/* 8 + 16 + 8 bytes */
-		err = send_full(p.fd, &handle, 1, "12345678", 8, handles, 2,
-				fds, 2, 0);
-	}
-	peer_close(&p);
-	for (i = 0; i < 5; i++)
-		write_file(knob[i], saved[i]);
-	return !err;
-}
-
 TEST_F_TIMEOUT(kill, leaves_nothing_behind, 300)
 {
 	__u64 id = NODE | BUS1_HANDLE_FLAG_NEW;

@@ -107,9 +107,11 @@ static int world_connect(void)
 	return 0;
 }
 
+#define EVENTS	120			/* calls of each author in a round */
+
 static int world_open(__u64 seed)
 {
-	unsigned int p, n = scaled(120);
+	unsigned int p, n = EVENTS;
 
 	world = share(sizeof(*world));
 	if (!world)
@@ -126,6 +128,20 @@ static int world_open(__u64 seed)
 			return -ENOMEM;
 	}
 	return world_connect();
+}
+
+static void world_close(void)
+{
+	unsigned int p;
+
+	for (p = 0; p < PEERS; p++) {
+		peer_close(&world->side[p].peer);
+		munmap(world->side[p].log,
+		       world->max_log * sizeof(struct entry));
+		munmap(world->event[p],
+		       (world->n_events + 1) * sizeof(struct event));
+	}
+	munmap(world, sizeof(*world));
 }
 
 static void event_begin(unsigned int author, __u32 seq, struct event *e)
@@ -508,6 +524,7 @@ static unsigned int total_delivered(void)
 }
 
 FIXTURE(random) {
+	__u64 seed;
 };
 
 FIXTURE_VARIANT(random) {
@@ -519,18 +536,17 @@ FIXTURE_VARIANT_ADD(random, processes) { true };
 
 FIXTURE_SETUP(random)
 {
-	ASSERT_EQ(0, world_open(SEED()));
+	self->seed = SEED();
 }
 
 FIXTURE_TEARDOWN(random)
 {
 }
 
-TEST_F_TIMEOUT(random, multicasts_and_destructions_keep_all_rules, 300)
+static void check_world(struct __test_metadata *_metadata)
 {
 	unsigned int p, q;
 
-	ASSERT_EQ(0, world_run(variant->processes));
 	EXPECT_FINE(&world->verdict);
 	EXPECT_EQ(0, wrong_deliveries());
 	for (p = 0; p < PEERS; p++) {
@@ -546,6 +562,21 @@ TEST_F_TIMEOUT(random, multicasts_and_destructions_keep_all_rules, 300)
 	}
 	/* A run in which hardly anything arrived would prove nothing. */
 	EXPECT_LT(PEERS * world->n_events, total_delivered());
+}
+
+TEST_F_TIMEOUT(random, multicasts_and_destructions_keep_all_rules, 300)
+{
+	unsigned int round;
+
+	for (round = 0; round < scaled(6); round++) {
+		ASSERT_EQ(0, world_open(self->seed + round));
+		ASSERT_EQ(0, world_run(variant->processes));
+		check_world(_metadata);
+		world_close();
+		ASSERT_EQ(0, _metadata->exit_code) {
+			TH_LOG("failed in round %u", round);
+		}
+	}
 }
 
 TEST_HARNESS_MAIN

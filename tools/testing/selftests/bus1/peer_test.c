@@ -409,6 +409,19 @@ TEST_F(peer, fdinfo_tells_the_claimant)
 	EXPECT_EQ(-1, fdinfo_value(fd, "claim", 0));
 }
 
+TEST_F(peer, fdinfo_tells_queued_bytes_apart_from_received_ones)
+{
+	struct bus1_recv_args r;
+	int fd = self->s.a.fd;
+
+	ASSERT_EQ(0, send_bytes(self->s.b.fd, self->s.h, "0123456789", 10));
+	EXPECT_EQ(24, fdinfo_value(fd, "queued", 1));
+	ASSERT_EQ(0, recv_msg(&self->s.a, &r));
+	EXPECT_EQ(1, fdinfo_value(fd, "queued", 0));
+	EXPECT_EQ(16, fdinfo_value(fd, "queued", 1));
+	EXPECT_EQ(24, fdinfo_value(fd, "bytes", 0));
+}
+
 TEST_F(peer, fdinfo_tells_that_there_is_a_seed)
 {
 	ASSERT_EQ(0, send_full(self->s.a.fd, NULL, 0, "seed", 4, NULL, 0, NULL,

@@ -206,7 +206,9 @@ TEST_F(poll, says_again_what_its_mode_promises)
 	ASSERT_EQ(0, send_empty(self->other.fd, self->to_p));
 	EXPECT_EQ(variant->flags & EPOLLONESHOT ? 0 : POLLIN, look(self, 0));
 	ASSERT_EQ(0, recv_msg(&self->p, &r));
-	EXPECT_EQ(again ? POLLIN : 0, look(self, 0));
+	/* A receiver that leaves something may make an edge of that. */
+	if (!(variant->flags & EPOLLET))
+		EXPECT_EQ(again ? POLLIN : 0, look(self, 0));
 	if (variant->flags & EPOLLONESHOT) {
 		ASSERT_EQ(0, epoll_ctl(self->epfd, EPOLL_CTL_MOD, self->p.fd, &e));
 		EXPECT_EQ(POLLIN, look(self, 0));

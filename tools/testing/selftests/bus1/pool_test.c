@@ -266,9 +266,11 @@ TEST_F(pool, can_be_mapped_shared_and_read_only_alone)
 
 	EXPECT_NO_MAP(EPERM, map(fd, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, 0));
 	EXPECT_NO_MAP(EPERM, map(fd, PAGE, PROT_WRITE, MAP_SHARED, 0));
+	EXPECT_NO_MAP(EPERM, map(fd, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, 0));
 	EXPECT_NO_MAP(EINVAL, map(fd, PAGE, PROT_READ, MAP_PRIVATE, 0));
-	EXPECT_NO_MAP(EINVAL, map(fd, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE,
+	EXPECT_EQ(MAP_FAILED, map(fd, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE,
 				  0));
+	EXPECT_TRUE(errno == EINVAL || errno == EPERM);
 }
 
 TEST_F(pool, can_not_be_written_through_any_mapping)
@@ -281,12 +283,50 @@ TEST_F(pool, can_not_be_written_through_any_mapping)
 	EXPECT_EQ(-SIGSEGV, probe_write(p + r.offset));
 	EXPECT_EQ(-1, mprotect(p, PAGE, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(EACCES, errno);
+	EXPECT_EQ(-1, mprotect(p, PAGE, PROT_READ | PROT_EXEC));
 	mem = open("/proc/self/mem", O_RDWR);
 	ASSERT_LE(0, mem);
 	EXPECT_GT(0, pwrite(mem, "x", 1, to_u64(p + r.offset)));
 	EXPECT_NE(0, madvise(p, PAGE, MADV_REMOVE));
 	EXPECT_TRUE(holds(p + r.offset, 100, 1));
 	close(mem);
+}
+
+/* This call maps the file behind the mapping anew, with rights of its own. */
+TEST_F(pool, can_not_be_made_writable_by_remapping_its_file)
+{
+	unsigned char *p = (unsigned char *)self->p.pool;
+	struct bus1_recv_args r;
+
+	ASSERT_EQ(0, pass(self, 2 * PAGE, 1, &r));
+	syscall(SYS_remap_file_pages, p, self->p.pool_size, 0, 0, 0);
+	EXPECT_EQ(-1, mprotect(p, self->p.pool_size, PROT_READ | PROT_WRITE));
+	EXPECT_EQ(-SIGSEGV, probe_write(p + r.offset));
+	EXPECT_TRUE(holds(p + r.offset, 2 * PAGE, 1));
+	EXPECT_EQ(-SIGBUS, probe(p + (1 << 20)));
+}
+
+/* Root can reach the file of a mapping by name. */
+TEST_F(pool, can_not_be_written_through_map_files)
+{
+	struct bus1_recv_args r;
+	unsigned char *p;
+	char path[96];
+	int fd;
+
+	ASSERT_EQ(0, pass(self, 2 * PAGE, 1, &r));
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx",
+		 (long)self->p.pool, (long)self->p.pool + self->p.pool_size);
+	fd = open(path, O_RDWR);
+	if (fd >= 0) {
+		EXPECT_GT(0, pwrite(fd, "x", 1, r.offset));
+		EXPECT_NE(0, ftruncate(fd, 0));
+		EXPECT_NE(0, fallocate(fd, 0, 0, PAGE));
+		p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		EXPECT_EQ(MAP_FAILED, (void *)p);
+		close(fd);
+	}
+	EXPECT_TRUE(holds(msg_payload(&self->p, &r), 2 * PAGE, 1));
 }
 
 TEST_F(pool, mapping_faults_where_no_slice_was_received)

@@ -289,6 +289,9 @@ TEST_F_TIMEOUT(share, rule_decides_about_every_charge, 120)
 	EXPECT_LT(scaled(1500) / 10, self->n_sent);
 }
 
+/* Small against each limit, and not so small that slices run out first. */
+#define GRAIN	64
+
 /* Takes what user @i can get, one by one; returns how much that was. */
 static long long take_all(struct _test_data_share *s, int i)
 {
@@ -299,8 +302,8 @@ static long long take_all(struct _test_data_share *s, int i)
 		m.charge = 1;
 	if (s->resource == HANDLES)
 		m.n_new = 1;
-	while (!share_post(s, &m, s->resource == BYTES ? 8 : 0))
-		n += s->resource == BYTES ? 8 : 1;
+	while (!share_post(s, &m, s->resource == BYTES ? GRAIN : 0))
+		n += s->resource == BYTES ? GRAIN : 1;
 	return n;
 }
 
@@ -308,7 +311,7 @@ static long long take_all(struct _test_data_share *s, int i)
 TEST_F_TIMEOUT(share, of_the_nth_claimant_is_guaranteed_against_greedy_ones, 120)
 {
 	long long limit = self->m.limit - self->m.own, got;
-	long long grain = self->resource == BYTES ? 8 : 1;
+	long long grain = self->resource == BYTES ? GRAIN : 1;
 	int i, j;
 
 	for (i = 0; i < self->m.n_users; i++) {

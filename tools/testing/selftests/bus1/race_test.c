@@ -284,55 +284,6 @@ TEST_F(race, parallel_receivers_each_get_the_next_message)
 	EXPECT_EQ(0, query(self->b.fd).used_slices);
 }
 
-/* With the environment variable set this program only waits for EOF. */
-__attribute__((constructor)) static void exec_child(void)
-{
-	char c;
-
-	if (!getenv("BUS1_TEST_WAITS"))
-		return;
-	while (read(STDIN_FILENO, &c, 1) > 0)
-		;
-	_exit(0);
-}
-
-TEST_F(race, a_peer_lives_with_a_forked_child_until_it_executes_another_program)
-{
-	char *argv[] = { "race_test", NULL }, *env[] = { "BUS1_TEST_WAITS=1", NULL };
-	struct bus1_recv_args r = { .deadline = now_ns() + 20 * SECOND };
-	int in[2], go[2];
-	pid_t child;
-	char c;
-
-	ASSERT_EQ(0, pipe(in));
-	ASSERT_EQ(0, pipe(go));
-	child = fork();
-	if (!child) {
-		close(in[1]);
-		dup2(in[0], STDIN_FILENO);
-		if (read(go[0], &c, 1) != 1)
-			_exit(1);
-		execve("/proc/self/exe", argv, env);
-		_exit(2);
-	}
-	munmap((void *)self->b.pool, self->b.pool_size);
-	close(self->b.fd);
-	self->b.pool = NULL;
-	self->b.fd = -1;
-	/* The child still has it open: its node is alive. */
-	EXPECT_EQ(0, send_empty(self->a.fd, self->b_at_a));
-	EXPECT_EQ(-EAGAIN, recv_type(&self->a, NULL));
-	ASSERT_EQ(1, write(go[1], "x", 1));
-	EXPECT_EQ(0, sys_recv(self->a.fd, &r, sizeof(r), 0));
-	EXPECT_EQ(BUS1_MSG_NODE_DESTROY, r.type);
-	EXPECT_EQ(-EHOSTUNREACH, send_empty(self->a.fd, self->b_at_a));
-	/* It is alive and waits for the end of its input. */
-	EXPECT_EQ(0, waitpid(child, NULL, WNOHANG));
-	close(in[0]);
-	close(in[1]);
-	EXPECT_EQ(0, wait_child(child));
-}
-
 /* All threads create the node of one name; one of them does. */
 static void *create_node(void *arg)
 {

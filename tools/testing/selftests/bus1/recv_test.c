@@ -156,6 +156,33 @@ TEST_F(recv, args_across_a_page_that_cannot_be_written_lose_nothing)
 	EXPECT_NOTHING_CHANGED();
 }
 
+/*
+ * The page behind the split is not in memory when the result is stored. What is
+ * an input only must not change when the store is tried again.
+ */
+TEST_F(recv, args_on_a_page_to_be_faulted_in_are_only_written_where_said)
+{
+	struct bus1_recv_args *r;
+	size_t split;
+	char *p;
+
+	for (split = 40; split < args_size; split += 8) {
+		p = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		r = (void *)(p + 4096 - split);
+		r->max_offset = 0x12345;
+		r->deadline = ~0ULL;
+		r->release = 0x1122334455667788;
+		ASSERT_EQ(0, send_bytes(self->b, self->s.h, "next", 4));
+		ASSERT_EQ(0, sys_recv(self->a, r, args_size, 0));
+		EXPECT_EQ(BUS1_MSG_DATA, r->type);
+		EXPECT_EQ(0x12345, r->max_offset);
+		EXPECT_EQ(~0ULL, r->deadline);
+		EXPECT_EQ(0x1122334455667788, r->release);
+		munmap(p, 8192);
+	}
+}
+
 TEST_F(recv, fills_in_every_member)
 {
 	struct bus1_recv_args *r = self->r;

@@ -248,6 +248,7 @@ TEST_F(seed, beyond_the_peers_own_limit_is_enobufs)
 {
 	struct bus1_peer_limits l = limits_keep();
 	struct state old;
+	__u64 slice;
 	int i;
 
 	ASSERT_EQ(0, set_seed(self->a, "01234567", NULL, 0));
@@ -255,10 +256,12 @@ TEST_F(seed, beyond_the_peers_own_limit_is_enobufs)
 	ASSERT_EQ(0, sys_reset(self->a, &l, sizeof(l), 0));
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, get_seed(self->pa, &self->r));
+	slice = self->r.offset;
 	state_get(self->a, &old);
 	EXPECT_EQ(-ENOBUFS, get_seed(self->pa, &self->r));
 	EXPECT_TRUE(state_same(self->a, &old));
-	ASSERT_EQ(0, slice_release_one(self->a, self->r.offset));
+	ASSERT_EQ(0, slice_release_one(self->a, slice));
+	EXPECT_EQ(0, get_seed(self->pa, &self->r));
 }
 
 TEST_F(seed, too_large_for_its_peer_is_refused)

@@ -72,6 +72,18 @@ static __u64 any_id(struct storm_job *j, unsigned int p)
 	return id;
 }
 
+/*
+ * Copies from the pool, which somebody may be truncating: a fault is then an
+ * error of this call and no SIGBUS.
+ */
+static bool peek(void *to, const void *from, size_t n)
+{
+	struct iovec local = { to, n }, remote = { (void *)from, n };
+
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
+	       (ssize_t)n;
+}
+
 /* Remembers an ID that peer @p was shown. */
 static void learn_id(struct storm_job *j, unsigned int p, __u64 id)
 {
@@ -109,26 +121,30 @@ static void storm_seed(struct storm_job *j)
 static void storm_recv(struct storm_job *j)
 {
 	unsigned int i, p = any_peer(j), flags = 0;
+	struct peer *peer = &j->s->peer[p];
 	struct bus1_recv_args r = { 0 };
 	__u64 h;
+	int fd;
 
 	if (!rng_below(&j->rng, 8))
 		flags |= BUS1_RECV_SEED;
 	if (rng_below(&j->rng, 2))
 		flags |= BUS1_RECV_INSTALL_FDS;
-	if (recv_flags(&j->s->peer[p], &r, flags) || r.type != BUS1_MSG_DATA)
+	if (recv_flags(peer, &r, flags) || r.type != BUS1_MSG_DATA)
 		return;
 	for (i = 0; i < r.n_handles; i++) {
-		h = msg_handles(&j->s->peer[p], &r)[i];
+		if (!peek(&h, &msg_handles(peer, &r)[i], sizeof(h)))
+			break;
 		learn_id(j, p, h);
 		if (rng_below(&j->rng, 2))
-			release_one(j->s->peer[p].fd, h);
+			release_one(peer->fd, h);
 	}
 	for (i = 0; flags & BUS1_RECV_INSTALL_FDS && i < r.n_fds; i++)
-		if (msg_fds(&j->s->peer[p], &r)[i] > STDERR_FILENO)
-			close(msg_fds(&j->s->peer[p], &r)[i]);
+		if (peek(&fd, &msg_fds(peer, &r)[i], sizeof(fd)) &&
+		    fd > STDERR_FILENO)
+			close(fd);
 	if (rng_below(&j->rng, 50))
-		slice_release_one(j->s->peer[p].fd, r.offset);
+		slice_release_one(peer->fd, r.offset);
 }
 
 static void storm_transfer(struct storm_job *j)

@@ -205,6 +205,22 @@ TEST_F(user, may_have_so_many_peers)
 		peer_close(&p[i]);
 }
 
+/* Otherwise whoever was given a handle could keep others from opening peers. */
+TEST_F(user, may_open_a_peer_for_each_it_closed_though_others_hold_its_nodes)
+{
+	struct peer p;
+	int i;
+
+	ASSERT_EQ(0, knob_set(4, 1));
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, open_as(&p, NULL, 995));
+		EXPECT_NE(BUS1_HANDLE_INVALID,
+			  connect_new(p.fd, NODE, self->sender.fd));
+		peer_close(&p);
+	}
+	EXPECT_EQ(3, query(self->sender.fd).n_handles);
+}
+
 /*
  * Opens a peer in a new user namespace of @uid; the child shares the table of
  * descriptors, so that the peer stays. Returns the descriptor.
