@@ -2,6 +2,7 @@
 # User Mode Linux: the kernel is an ordinary program of the host.
 KARCH=um
 KUSERARCH=x86_64
+KSMP=no
 KTARGETS=linux
 KIMAGE=linux
 KABIS=

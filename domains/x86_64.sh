@@ -2,6 +2,7 @@
 # A QEMU machine, with KVM where that works.
 KARCH=x86_64
 KUSERARCH=x86_64
+KSMP=yes
 KTARGETS=bzImage
 KIMAGE=arch/x86/boot/bzImage
 KABIS='i386 x32'
@@ -56,7 +57,8 @@ domain_boot() {
 			-device virtserialport,chardev=status,name=status
 	fi
 	[ -z "${SHARE:-}" ] || set -- "$@" -virtfs "local,path=$SHARE,mount_tag=share,security_model=none"
-	# Interrupts of PCI devices are messages here; asking ACPI for lines takes seconds under KASAN.
+	# Processors come from the MP table and interrupts of PCI devices are messages: interpreting ACPI's
+	# tables for that takes half a minute under KASAN, and is aborted on a loaded host.
 	exec qemu-system-x86_64 $accel -m "$mem" -smp "$cpus" -nodefaults -display none -no-reboot \
 		-kernel "$kernel" -initrd "$run/initramfs" \
 		-append "console=ttyS0 panic=-1 oops=panic pci=noacpi ${shell:+quiet} $append" "$@"

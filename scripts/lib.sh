@@ -3,6 +3,8 @@
 # Sourced, never run. A script sets $0's directory right by being run from anywhere.
 
 set -eu
+# What a make above, or a habit of the user, says about other builds is not meant for these.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES ARCH CROSS_COMPILE KBUILD_OUTPUT
 TOP=$(cd "$(dirname "$0")/.." && pwd)
 SCRIPTS=$TOP/scripts
 . "$SCRIPTS/treelib.sh"
@@ -82,9 +84,11 @@ wait_either() {
 logged() {
 	mkdir -p "$LOG"
 	log=$LOG/$1.log
+	: >"$log"
 	shift
 	if [ "$V" != 0 ]; then
-		"$@" 2>&1 | tee "$log"
+		{ "$@" 2>&1 || echo "*** status $?"; } | tee "$log"
+		! tail -n 1 "$log" | grep -q '^\*\*\* status' || die "failed: $*"
 		return
 	fi
 	"$@" >"$log" 2>&1 &

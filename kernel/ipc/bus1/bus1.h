@@ -60,8 +60,8 @@
  * From the outside in:
  *
  * 1. &struct bus1_space.local, a mutex: a peer's own calls on its handles, its
- *    seed and its published slices. Of two peers the lower address first;
- *    nobody takes more than two.
+ *    seed and its published slices. The second of two is only tried
+ *    for, and nobody takes more than two.
  * 2. The memory-management locks that writing into a pool takes (page locks,
  *    reclaim). Nothing of bus1 is taken below them.
  * 3. &struct bus1_space.data, a spin lock: what other peers touch. Never two.

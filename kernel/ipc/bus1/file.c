@@ -36,7 +36,7 @@ static __poll_t bus1_file_poll(struct file *file, poll_table *wait)
 	spin_lock(&space->data);
 	if (space->down)
 		events = EPOLLHUP;
-	else if (bus1_space_readable_locked(space))
+	else if (bus1_object_peek_locked(space))
 		events = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
 	else
 		events = EPOLLOUT | EPOLLWRNORM;
@@ -47,8 +47,24 @@ static __poll_t bus1_file_poll(struct file *file, poll_table *wait)
 static int bus1_file_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct bus1_peer *peer = file->private_data;
+	struct file *pool = NULL;
+	int err;
 
-	return bus1_pool_mmap(&peer->pool, vma);
+	if (READ_ONCE(peer->space.down))
+		return -ESHUTDOWN;
+	err = bus1_pool_prepare(&peer->pool);
+	if (err)
+		return err;
+	spin_lock(&peer->space.data);
+	if (!peer->space.down)
+		pool = get_file(peer->pool.file);
+	spin_unlock(&peer->space.data);
+	if (!pool)
+		return -ESHUTDOWN;
+
+	err = bus1_pool_mmap(pool, vma);
+	fput(pool);
+	return err;
 }
 
 #ifdef CONFIG_PROC_FS
@@ -86,9 +102,11 @@ static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
 	show_resource(m, "handles", &space->quota, BUS1_HANDLES);
 	show_resource(m, "bytes", &space->quota, BUS1_BYTES);
 	show_resource(m, "fds", &space->quota, BUS1_FDS);
+	seq_printf(m, "bus1-pool:\t%lu\n",
+		   bus1_pool_resident(&peer->pool) << (PAGE_SHIFT - 10));
 	seq_printf(m, "bus1-nodes:\t%zu\n", space->n_nodes);
 	seq_printf(m, "bus1-ids:\t%zu\n", space->n_handles);
-	bus1_space_readable_locked(space);
+	bus1_object_peek_locked(space);
 	seq_printf(m, "bus1-queued:\t%zu %llu\n", space->queue.n_committed,
 		   space->queued_bytes);
 	seq_printf(m, "bus1-sent:\t%llu\n", peer->n_sent);
@@ -103,8 +121,6 @@ static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "bus1-id:\t%llu\n", peer->id);
 	seq_printf(m, "bus1-waiting:\t%d\n", atomic_read(&peer->n_waiting));
 	seq_puts(m, "bus1-owed:\t0\nbus1-awaited:\t0\n");
-	seq_printf(m, "bus1-pool:\t%lu\n",
-		   bus1_pool_resident(&peer->pool) << (PAGE_SHIFT - 10));
 
 	mutex_lock(&peer->space.local);
 	seq_printf(m, "bus1-seed:\t%d\n", !!peer->seed);

@@ -29,16 +29,26 @@ bool bus1_leg_may_skip(u32 flags, int err)
 	       (err == -EHOSTUNREACH || err == -EDQUOT || err == -EXFULL);
 }
 
+static int check_dest_locked(struct bus1_peer *from,
+			     const struct bus1_node *dest)
+{
+	if (bus1_node_is_unreachable(dest))
+		return -EHOSTUNREACH;
+	return bus1_node_was_released(dest, &from->space) ? -ENXIO : 0;
+}
+
 /* One receiver: one step. The leg is on the stack or lives as long as that. */
-static int commit_one(struct bus1_leg *leg)
+static int commit_one(struct bus1_peer *from, struct bus1_leg *leg)
 {
 	struct bus1_message *message = leg->message;
 	struct bus1_space *to = message->space;
+	int err;
 
 	spin_lock(&to->data);
-	if (bus1_node_is_unreachable(message->dest)) {
+	err = check_dest_locked(from, message->dest);
+	if (err) {
 		spin_unlock(&to->data);
-		return -EHOSTUNREACH;
+		return err;
 	}
 	bus1_message_share(message);
 	bus1_message_enqueued_locked(message);
@@ -50,16 +60,18 @@ static int commit_one(struct bus1_leg *leg)
 	return 0;
 }
 
-static int stage_leg(struct bus1_tx *tx, struct bus1_leg *leg)
+static int stage_leg(struct bus1_tx *tx, struct bus1_peer *from,
+		     struct bus1_leg *leg)
 {
 	struct bus1_message *message = leg->message;
 	struct bus1_space *to = message->space;
-	int err = 0;
+	int err;
 
 	spin_lock(&to->data);
-	if (bus1_node_is_unreachable(message->dest)) {
-		err = -EHOSTUNREACH;
-	} else {
+	err = check_dest_locked(from, message->dest);
+	if (!err) {
+		/* A reference, so that no notice of the last gets in front. */
+		message->dest->n_refs += message->dest->owner != &from->space;
 		message->dest->n_staged++;
 		to->n_staged++;
 		bus1_tx_stage_locked(tx, to, &message->entry);
@@ -70,10 +82,14 @@ static int stage_leg(struct bus1_tx *tx, struct bus1_leg *leg)
 }
 
 /* Pairs with destroy.c, settle_nodes(), and teardown.c, settle_peer(). */
-static void unstage_dest_locked(struct bus1_message *message)
+static void unstage_dest_locked(struct bus1_message *message,
+				struct bus1_peer *from)
 {
 	struct bus1_space *to = message->space;
 	struct bus1_node *dest = message->dest;
+
+	if (to != &from->space)
+		bus1_node_unref_locked(dest, 1);
 
 	smp_store_release(&dest->n_staged, dest->n_staged - 1);
 	smp_store_release(&to->n_staged, to->n_staged - 1);
@@ -85,7 +101,8 @@ static void unstage_dest_locked(struct bus1_message *message)
 	wake_up_var(&to->n_staged);
 }
 
-static void commit_leg(struct bus1_tx *tx, struct bus1_leg *leg)
+static void commit_leg(struct bus1_tx *tx, struct bus1_peer *from,
+		       struct bus1_leg *leg)
 {
 	struct bus1_message *message = leg->message;
 	struct bus1_space *to = message->space;
@@ -95,14 +112,15 @@ static void commit_leg(struct bus1_tx *tx, struct bus1_leg *leg)
 	spin_lock(&to->data);
 	bus1_message_enqueued_locked(message);
 	wake = bus1_tx_commit_locked(tx, to, &message->entry);
-	unstage_dest_locked(message);
+	unstage_dest_locked(message, from);
 	spin_unlock(&to->data);
 	if (wake)
 		bus1_space_wake(to);
 	bus1_tx_step(tx);
 }
 
-static void unstage_leg(struct bus1_tx *tx, struct bus1_leg *leg)
+static void unstage_leg(struct bus1_tx *tx, struct bus1_peer *from,
+			struct bus1_leg *leg)
 {
 	struct bus1_message *message = leg->message;
 	struct bus1_space *to = message->space;
@@ -110,7 +128,7 @@ static void unstage_leg(struct bus1_tx *tx, struct bus1_leg *leg)
 
 	spin_lock(&to->data);
 	bus1_queue_remove(&to->queue, &message->entry);
-	unstage_dest_locked(message);
+	unstage_dest_locked(message, from);
 	wake = bus1_queue_peek(&to->queue);
 	spin_unlock(&to->data);
 	/* What was behind it may be in front now. */
@@ -119,15 +137,15 @@ static void unstage_leg(struct bus1_tx *tx, struct bus1_leg *leg)
 	bus1_tx_step(tx);
 }
 
-static int stage_legs(struct bus1_tx *tx, struct bus1_leg *legs, size_t n,
-		      u32 flags)
+static int stage_legs(struct bus1_tx *tx, struct bus1_peer *from,
+		      struct bus1_leg *legs, size_t n, u32 flags)
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
 		if (!legs[i].message)
 			continue;
-		legs[i].error = stage_leg(tx, &legs[i]);
+		legs[i].error = stage_leg(tx, from, &legs[i]);
 		if (legs[i].error && !bus1_leg_may_skip(flags, legs[i].error))
 			return legs[i].error;
 	}
@@ -148,10 +166,10 @@ static int commit_many(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 	int err;
 
 	bus1_tx_begin(&tx);
-	err = stage_legs(&tx, legs, n, flags);
+	err = stage_legs(&tx, from, legs, n, flags);
 	if (err) {
 		for_each_staged(leg, legs, n)
-			unstage_leg(&tx, leg);
+			unstage_leg(&tx, from, leg);
 		bus1_tx_end(&tx);
 		return err;
 	}
@@ -163,7 +181,7 @@ static int commit_many(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 		bus1_tx_step(&tx);
 	}
 	for_each_staged(leg, legs, n) {
-		commit_leg(&tx, leg);
+		commit_leg(&tx, from, leg);
 		++*n_sent;
 	}
 	bus1_tx_end(&tx);
@@ -179,7 +197,8 @@ static int commit_many(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
  * @flags:	BUS1_SEND_*
  * @n_sent:	set to the number of deliveries
  *
- * Return: 0, or the error of the leg that was refused, -EHOSTUNREACH.
+ * Return: 0, or the error of the leg that was refused: -EHOSTUNREACH, or -ENXIO
+ * if the sender released its handle meanwhile.
  */
 int bus1_legs_commit(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 		     u32 flags, size_t *n_sent)
@@ -199,7 +218,7 @@ int bus1_legs_commit(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 		return 0;
 	if (n_messages > 1)
 		return commit_many(from, legs, n, flags, n_sent);
-	only->error = commit_one(only);
+	only->error = commit_one(from, only);
 	if (only->error && !bus1_leg_may_skip(flags, only->error))
 		return only->error;
 	*n_sent = !only->error;

@@ -48,6 +48,7 @@ struct bus1_message *bus1_message_new(struct bus1_space *space,
 static void give_back(struct bus1_message *message)
 {
 	struct bus1_space *space = message->space;
+	struct file *file = NULL;
 
 	spin_lock(&space->data);
 	if (message->slice.size) {
@@ -59,7 +60,10 @@ static void give_back(struct bus1_message *message)
 		bus1_pool_free(message->pool, &message->slice);
 	}
 	bus1_message_uncharge_locked(message, &message->charged);
+	if (unlikely(space->down))
+		file = bus1_pool_detach(message->pool);
 	spin_unlock(&space->data);
+	bus1_pool_put_file(file);
 }
 
 /**
@@ -118,6 +122,20 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
 	return 0;
 }
 
+/* Returns -ENOMEM when a spare claim is needed. */
+static int charge_claim_locked(struct bus1_message *message,
+			       struct ucounts *user, struct bus1_claim **spare)
+{
+	struct bus1_space *space = message->space;
+	struct bus1_claim *claim;
+
+	/* First: a claim that is linked has to be settled by a charge. */
+	if (space->down)
+		return -EHOSTUNREACH;
+	claim = bus1_quota_claim(&space->quota, user, spare);
+	return claim ? charge_locked(message, claim) : -ENOMEM;
+}
+
 /**
  * bus1_message_charge() - charge a message to its receiver
  * @message:	message whose sender is set
@@ -125,32 +143,34 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
  *
  * Also allocates the slice. May sleep.
  *
- * Return: 0; -EDQUOT, -EXFULL or -EMSGSIZE, see bus1_quota_charge(); -ENOMEM.
+ * Return: 0; -EHOSTUNREACH if the receiver is down; -EDQUOT, -EXFULL or
+ * -EMSGSIZE, see bus1_quota_charge(); -ENOMEM.
  */
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 {
-	struct bus1_space *space = message->space;
-	struct bus1_claim *claim, *spare = NULL, *stale = NULL;
-	struct ucounts *user;
-	int err = 0;
+	struct bus1_claim *spare = NULL;
+	int err;
 
 	for (;;) {
-		spin_lock(&space->data);
-		user = bus1_quota_claimant(&space->quota, message->sender->user);
+		struct bus1_claim *stale = NULL;
+		struct ucounts *user;
+
+		spin_lock(&message->space->data);
+		user = bus1_quota_claimant(&message->space->quota,
+					   message->sender->user);
 		/* It may be another one than before, if the receiver was adopted. */
 		if (spare && spare->user != user)
 			swap(spare, stale);
-		claim = bus1_quota_claim(&space->quota, user, &spare);
-		if (claim)
-			err = charge_locked(message, claim);
-		spin_unlock(&space->data);
+		err = charge_claim_locked(message, user, &spare);
+		spin_unlock(&message->space->data);
+
 		bus1_claim_free(stale);
-		stale = NULL;
-		if (claim)
+		if (err != -ENOMEM)
 			break;
+		/* @user lives as long as the sender's. */
 		spare = bus1_claim_new(user, gfp);
 		if (!spare)
-			return -ENOMEM;
+			break;
 	}
 	bus1_claim_free(spare);
 	return err;
@@ -160,14 +180,14 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
  * bus1_message_charge_own() - charge a message of a peer to itself
  * @message:	message
  *
- * Return: 0 or -ENOBUFS.
+ * Return: 0, -ESHUTDOWN or -ENOBUFS.
  */
 int bus1_message_charge_own(struct bus1_message *message)
 {
 	int err;
 
 	spin_lock(&message->space->data);
-	err = charge_locked(message, NULL);
+	err = message->space->down ? -ESHUTDOWN : charge_locked(message, NULL);
 	spin_unlock(&message->space->data);
 	return err == -EXFULL ? -ENOBUFS : err;
 }
@@ -195,16 +215,18 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
  * @message:	message
  * @i:		which of its handles
  * @node:	node to refer to
+ * @from:	who gives it
  * @gfp:	how to allocate what is new to the receiver
  *
  * A dead node leaves the handle NULL. Waits for destructions under way.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0, or as bus1_handle_attach().
  */
 int bus1_message_attach(struct bus1_message *message, u32 i,
-			struct bus1_node *node, gfp_t gfp)
+			struct bus1_node *node, struct bus1_space *from,
+			gfp_t gfp)
 {
-	return bus1_handle_attach(node, message->space, gfp,
+	return bus1_handle_attach(node, from, message->space, gfp,
 				  &message->handles[i]);
 }
 

@@ -60,7 +60,8 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);
 
 int bus1_message_attach(struct bus1_message *message, u32 i,
-			struct bus1_node *node, gfp_t gfp);
+			struct bus1_node *node, struct bus1_space *from,
+			gfp_t gfp);
 void bus1_message_enqueued_locked(struct bus1_message *message);
 void bus1_message_dequeued_locked(struct bus1_message *message);
 void bus1_message_share(struct bus1_message *message);

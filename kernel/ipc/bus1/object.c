@@ -39,7 +39,6 @@
  */
 
 #include <linux/bug.h>
-#include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
@@ -65,73 +64,14 @@ int __init bus1_object_init(void)
 }
 
 /**
- * bus1_space_init() - initialize an empty space
- * @space:	space
- * @user:	user to charge; the space takes over the caller's reference
- * @free:	called when the last reference is put; may sleep
- */
-void bus1_space_init(struct bus1_space *space, struct ucounts *user,
-		     void (*free)(struct bus1_space *space))
-{
-	kref_init(&space->ref);
-	space->free = free;
-	mutex_init(&space->local);
-	spin_lock_init(&space->data);
-	init_waitqueue_head(&space->waitq);
-	space->handles = RB_ROOT;
-	space->next_id = 0;
-	space->n_handles = 0;
-	space->n_nodes = 0;
-	bus1_queue_init(&space->queue);
-	space->queued_bytes = 0;
-	INIT_LIST_HEAD(&space->forgettable);
-	bus1_quota_init(&space->quota, user);
-	space->down = false;
-	space->n_staged = 0;
-}
-
-static void free_space(struct kref *ref)
-{
-	struct bus1_space *space = container_of(ref, struct bus1_space, ref);
-
-	space->free(space);
-}
-
-/**
- * bus1_space_put() - put a reference to a space
- * @space:	space
- *
- * May sleep: the last one frees the peer.
- */
-void bus1_space_put(struct bus1_space *space)
-{
-	kref_put(&space->ref, free_space);
-}
-
-/**
- * bus1_space_wake() - wake one receiver, and all pollers
- * @space:	space in whose queue something can be received
- */
-void bus1_space_wake(struct bus1_space *space)
-{
-	/*
-	 * wq_has_sleeper() orders this after the insertion. A receiver first
-	 * queues itself, then looks at the queue under the data lock.
-	 */
-	if (wq_has_sleeper(&space->waitq))
-		wake_up_interruptible_poll(&space->waitq,
-					   EPOLLIN | EPOLLRDNORM);
-}
-
-/**
- * bus1_space_readable_locked() - look for an entry to receive
+ * bus1_object_peek_locked() - look for an entry to receive
  * @space:	space
  *
  * Notices of handles that their holder released meanwhile are removed.
  *
  * Return: the entry that is next, or NULL.
  */
-struct bus1_entry *bus1_space_readable_locked(struct bus1_space *space)
+struct bus1_entry *bus1_object_peek_locked(struct bus1_space *space)
 {
 	struct bus1_entry *entry;
 	struct bus1_handle *handle;
@@ -147,32 +87,6 @@ struct bus1_entry *bus1_space_readable_locked(struct bus1_space *space)
 		bus1_queue_remove(&space->queue, entry);
 	}
 	return entry;
-}
-
-/**
- * bus1_space_lock_two() - take two spaces' local locks
- * @a:	space
- * @b:	space, may be @a
- */
-void bus1_space_lock_two(struct bus1_space *a, struct bus1_space *b)
-{
-	if (a > b)
-		swap(a, b);
-	mutex_lock(&a->local);
-	if (a != b)
-		mutex_lock_nested(&b->local, SINGLE_DEPTH_NESTING);
-}
-
-/**
- * bus1_space_unlock_two() - release what bus1_space_lock_two() took
- * @a:	space
- * @b:	space, may be @a
- */
-void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b)
-{
-	mutex_unlock(&a->local);
-	if (a != b)
-		mutex_unlock(&b->local);
 }
 
 /**
@@ -480,22 +394,26 @@ bool bus1_node_dead_before(struct bus1_node *node,
 	       bus1_place_before(&node->place, place);
 }
 
-/* Returns NULL when the node is dead or, with @dying set, about to be. */
-static struct bus1_handle *take_handle(struct bus1_node *node,
-				       struct bus1_space *holder,
-				       struct bus1_handle **spare, bool *dying)
+/* On success, @handle is NULL if the node is dead. */
+static int take_handle(struct bus1_node *node, struct bus1_space *from,
+		       struct bus1_space *holder, struct bus1_handle **spare,
+		       struct bus1_handle **taken)
 {
 	struct bus1_handle *handle;
 
-	*dying = node->state == BUS1_NODE_DYING;
-	if (node->state != BUS1_NODE_LIVE)
-		return NULL;
+	*taken = NULL;
+	if (node->state == BUS1_NODE_DYING)
+		return -EBUSY;
+	if (node->state == BUS1_NODE_DEAD)
+		return 0;
+	if (bus1_node_was_released(node, from))
+		return -ENXIO;
 
 	handle = find_holder(node, holder);
 	if (!handle) {
 		handle = *spare;
 		if (!handle)
-			return NULL;
+			return -ENOMEM;
 		*spare = NULL;
 		init_handle(handle, bus1_node_get(node), bus1_space_get(holder));
 		link_holder(handle);
@@ -504,7 +422,8 @@ static struct bus1_handle *take_handle(struct bus1_node *node,
 	node->n_refs++;
 	if (bus1_entry_queued(&node->released))
 		bus1_queue_remove(&node->owner->queue, &node->released);
-	return handle;
+	*taken = handle;
+	return 0;
 }
 
 /* A dead node's end comes before whatever its would-be holder gets next. */
@@ -515,45 +434,47 @@ static void sync_with_death(struct bus1_space *holder, struct bus1_node *node)
 	spin_unlock(&holder->data);
 }
 
+static int alloc_handle(gfp_t gfp, struct bus1_handle **handle)
+{
+	*handle = kmem_cache_alloc(handle_cache, gfp);
+	return *handle ? 0 : -ENOMEM;
+}
+
 /**
  * bus1_handle_attach() - take a reference for a holder
- * @node:	node
+ * @node:	node that @from looked up
+ * @from:	who gives it
  * @holder:	who is to hold it
  * @gfp:	how to allocate the handle if the holder has none yet
  * @handle:	the handle with one more reference, or NULL if the node is dead
  *
  * Waits for a destruction that is under way, so nothing may be staged.
  *
- * Return: 0, -ENOMEM, or -EINTR if the caller is killed.
+ * Return: 0; -ENXIO if @from released its handle meanwhile; -ENOMEM; -EINTR if
+ * the caller is killed.
  */
-int bus1_handle_attach(struct bus1_node *node, struct bus1_space *holder,
-		       gfp_t gfp, struct bus1_handle **handle)
+int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
+		       struct bus1_space *holder, gfp_t gfp,
+		       struct bus1_handle **handle)
 {
 	struct bus1_handle *spare = NULL;
-	bool dying, dead;
-	int err = 0;
+	int err;
 
 	for (;;) {
 		spin_lock(&node->owner->data);
-		*handle = take_handle(node, holder, &spare, &dying);
-		dead = node->state == BUS1_NODE_DEAD;
+		err = take_handle(node, from, holder, &spare, handle);
 		spin_unlock(&node->owner->data);
 
-		if (*handle || dead)
-			break;
-		if (dying) {
+		if (err == -EBUSY)
 			err = bus1_node_wait_dead(node);
-			if (err)
-				break;
-			continue;
-		}
-		spare = kmem_cache_alloc(handle_cache, gfp);
-		if (!spare) {
-			err = -ENOMEM;
+		else if (err == -ENOMEM)
+			err = alloc_handle(gfp, &spare);
+		else
 			break;
-		}
+		if (err)
+			break;
 	}
-	if (dead)
+	if (!err && !*handle)
 		sync_with_death(holder, node);
 	if (spare)
 		kmem_cache_free(handle_cache, spare);
@@ -577,6 +498,30 @@ void bus1_handle_free(struct bus1_handle *handle)
 	kmem_cache_free(handle_cache, handle);
 }
 
+/**
+ * bus1_node_unref_locked() - drop references that count
+ * @node:	node whose owner's @data is held
+ * @n:		how many
+ *
+ * The last one of a live node puts the notice into its owner's queue, unless no
+ * reference was ever committed.
+ *
+ * Return: true if it did, and the owner is to be woken.
+ */
+bool bus1_node_unref_locked(struct bus1_node *node, u64 n)
+{
+	struct bus1_space *owner = node->owner;
+
+	lockdep_assert_held(&owner->data);
+
+	node->n_refs -= n;
+	if (node->n_refs || node->state != BUS1_NODE_LIVE ||
+	    !READ_ONCE(node->shared) || owner->down)
+		return false;
+	bus1_queue_add(&owner->queue, &node->released, 0);
+	return true;
+}
+
 /* Returns true if the handle is for the caller to free. */
 static bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 {
@@ -585,7 +530,6 @@ static bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 	lockdep_assert_held(&node->owner->data);
 
 	handle->n_refs -= n;
-	node->n_refs -= n;
 	if (handle->n_refs || bus1_handle_is_own(handle))
 		return false;
 	if (node->state == BUS1_NODE_DYING) {
@@ -600,9 +544,6 @@ static bool drop_refs_locked(struct bus1_handle *handle, u64 n)
  * bus1_handle_drop() - drop references that are not in a count
  * @handle:	handle, may be gone afterwards
  * @n:		how many
- *
- * The last one of a live node puts the notice into its owner's queue, unless
- * the reference was never committed, nor any other.
  */
 void bus1_handle_drop(struct bus1_handle *handle, u64 n)
 {
@@ -618,10 +559,7 @@ void bus1_handle_drop(struct bus1_handle *handle, u64 n)
 	gone = drop_refs_locked(handle, n);
 	if (bus1_handle_is_own(handle))
 		leave_to_owner_locked(node);
-	notify = !node->n_refs && node->state == BUS1_NODE_LIVE &&
-		 READ_ONCE(node->shared) && !owner->down;
-	if (notify)
-		bus1_queue_add(&owner->queue, &node->released, 0);
+	notify = bus1_node_unref_locked(node, n);
 	spin_unlock(&owner->data);
 
 	if (notify)

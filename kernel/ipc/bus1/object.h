@@ -6,16 +6,9 @@
 #define _BUS1_OBJECT_H
 
 #include <linux/kref.h>
-#include <linux/mutex.h>
 #include <linux/rbtree.h>
-#include <linux/sched.h>
-#include <linux/spinlock.h>
-#include <linux/wait.h>
 
-#include "queue.h"
-#include "quota.h"
-
-struct bus1_space;
+#include "space.h"
 
 /**
  * struct bus1_handle - one peer's reference to one node
@@ -84,7 +77,8 @@ enum bus1_node_state {
  *		DYING
  * @zombies:	handles that lost their last reference while DYING; the owner's
  *		@data
- * @n_refs:	sum of all holders' &struct bus1_handle.n_refs; the owner's @data
+ * @n_refs:	sum of all holders' &struct bus1_handle.n_refs, and one for each
+ *		message of others that is staged; the owner's @data
  * @n_staged:	messages to it between stage and commit; the owner's @data,
  *		waited for as a variable
  * @n_queued:	messages to it in the owner's queue; the owner's @data
@@ -119,64 +113,14 @@ struct bus1_node {
 	struct bus1_handle own;
 };
 
-/**
- * struct bus1_space - what a peer is to nodes and handles
- * @ref:	keeps the memory of the peer that embeds it
- * @free:	frees that peer; constant
- * @local:	serialises the peer's own calls on its handles. Taken before any
- *		@data; of two peers, the lower address first. Nobody touches user
- *		memory under it with page faults on
- * @data:	what other peers touch: the queue, the quota, the pool's lists,
- *		the nodes. Held for BUS1_BATCH steps at the most; never two
- * @waitq:	receivers and pollers
- * @handles:	handles that have an ID, by ID; @local
- * @next_id:	counter for IDs that the kernel chooses; @local
- * @n_nodes:	live nodes; @data
- * @n_handles:	number of @handles; @local
- * @queue:	what waits to be received; @data
- * @quota:	limits; @data
- * @forgettable: dead nodes that others dropped the last reference to, by
- *		&struct bus1_node.released; @data
- * @down:	nothing is accepted any more, for ever; set under @local and
- *		@data, read under either
- * @queued_bytes: bytes of the messages in @queue; @data
- * @n_staged:	messages on @queue between stage and commit; @data, waited for
- *		as a variable once @down
- */
-struct bus1_space {
-	struct kref ref;
-	void (*free)(struct bus1_space *space);
-
-	struct mutex local;
-	spinlock_t data;
-	wait_queue_head_t waitq;
-
-	struct rb_root handles;
-	u64 next_id;
-	size_t n_handles;
-
-	size_t n_nodes;
-	struct bus1_queue queue;
-	u64 queued_bytes;
-	struct bus1_quota quota;
-	struct list_head forgettable;
-	bool down;
-	size_t n_staged;
-};
-
 int bus1_object_init(void);
 
-void bus1_space_init(struct bus1_space *space, struct ucounts *user,
-		     void (*free)(struct bus1_space *space));
-void bus1_space_put(struct bus1_space *space);
-void bus1_space_wake(struct bus1_space *space);
-struct bus1_entry *bus1_space_readable_locked(struct bus1_space *space);
-void bus1_space_lock_two(struct bus1_space *a, struct bus1_space *b);
-void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b);
+struct bus1_entry *bus1_object_peek_locked(struct bus1_space *space);
 
 int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node);
 void bus1_node_abort(struct bus1_node *node);
 void bus1_node_put(struct bus1_node *node);
+bool bus1_node_unref_locked(struct bus1_node *node, u64 n);
 int bus1_node_wait_dead(struct bus1_node *node);
 void bus1_node_forget(struct bus1_node *node);
 bool bus1_node_dead_before(struct bus1_node *node,
@@ -184,36 +128,15 @@ bool bus1_node_dead_before(struct bus1_node *node,
 
 struct bus1_handle *bus1_handle_find(struct bus1_space *space, u64 id);
 struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id);
-int bus1_handle_attach(struct bus1_node *node, struct bus1_space *holder,
-		       gfp_t gfp, struct bus1_handle **handle);
+int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
+		       struct bus1_space *holder, gfp_t gfp,
+		       struct bus1_handle **handle);
 void bus1_handle_drop(struct bus1_handle *handle, u64 n);
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
 		     bool *charge);
 bool bus1_handle_hide(struct bus1_handle *handle);
 void bus1_handle_unshow(struct bus1_handle *handle, u64 n);
 void bus1_handle_free(struct bus1_handle *handle);
-
-static inline struct bus1_space *bus1_space_get(struct bus1_space *space)
-{
-	kref_get(&space->ref);
-	return space;
-}
-
-/**
- * bus1_space_relax_locked() - pause a long walk under the data lock
- * @space:	space whose @data is held
- * @step:	number of the step that comes next
- *
- * Every BUS1_BATCH steps the lock is released for a moment.
- */
-static inline void bus1_space_relax_locked(struct bus1_space *space, size_t step)
-{
-	if (!step || step % BUS1_BATCH)
-		return;
-	spin_unlock(&space->data);
-	cond_resched();
-	spin_lock(&space->data);
-}
 
 /**
  * bus1_node_is_unreachable() - whether a node accepts no messages
@@ -226,6 +149,23 @@ static inline bool bus1_node_is_unreachable(const struct bus1_node *node)
 {
 	return READ_ONCE(node->state) != BUS1_NODE_LIVE ||
 	       READ_ONCE(node->owner->down);
+}
+
+/**
+ * bus1_node_was_released() - whether a sender let go of a node meanwhile
+ * @node:	live node that the sender looked up; its owner's @data is held
+ * @from:	the sender
+ *
+ * A sender's own reference keeps the count of references above 0. When it is 0
+ * the owner has been told, or is about to be, that nobody refers to the node: then
+ * nobody but the owner can make it untrue.
+ *
+ * Return: true if the sender has no handle to @node any more.
+ */
+static inline bool bus1_node_was_released(const struct bus1_node *node,
+					  const struct bus1_space *from)
+{
+	return !node->n_refs && node->owner != from;
 }
 
 /**

@@ -40,11 +40,18 @@ static void free_peer(struct bus1_space *space)
  * bus1_peer_close() - put the reference that came with bus1_peer_new()
  * @peer:	peer that is drained or was never used
  *
- * From now on it does not count among its user's peers, even while others hold
- * dead handles to its nodes.
+ * From now on it does not count among its user's peers and has no pool, even while
+ * others hold dead handles to its nodes.
  */
 void bus1_peer_close(struct bus1_peer *peer)
 {
+	struct file *file;
+
+	/* Who lost a race with going down may have made it anew. */
+	spin_lock(&peer->space.data);
+	file = bus1_pool_detach(&peer->pool);
+	spin_unlock(&peer->space.data);
+	bus1_pool_put_file(file);
 	dec_ucount(peer->user, UCOUNT_BUS1_PEERS);
 	bus1_space_put(&peer->space);
 }
@@ -169,7 +176,7 @@ int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info)
 	mutex_lock(&peer->space.local);
 	spin_lock(&peer->space.data);
 	/* Notices that nobody would get are not counted. */
-	bus1_space_readable_locked(&peer->space);
+	bus1_object_peek_locked(&peer->space);
 	fill_info(peer, info);
 	down = peer->space.down;
 	spin_unlock(&peer->space.data);

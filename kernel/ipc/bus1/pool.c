@@ -59,16 +59,42 @@ void bus1_pool_init(struct bus1_pool *pool)
 /**
  * bus1_pool_deinit() - free a pool
  * @pool:	pool in which all slices are freed
- *
- * The pages go at once, also where somebody still maps them.
  */
 void bus1_pool_deinit(struct bus1_pool *pool)
 {
 	WARN_ON_ONCE(!list_is_singular(&pool->slices));
-	if (!pool->file)
+	bus1_pool_put_file(pool->file);
+}
+
+/**
+ * bus1_pool_detach() - take the file off a pool that gets no more slices
+ * @pool:	pool
+ *
+ * Return: the file for bus1_pool_put_file(), or NULL if there is none, or slices
+ * are left in it.
+ */
+struct file *bus1_pool_detach(struct bus1_pool *pool)
+{
+	struct file *file = pool->file;
+
+	if (!list_is_singular(&pool->slices))
+		return NULL;
+	pool->file = NULL;
+	return file;
+}
+
+/**
+ * bus1_pool_put_file() - put a file that was taken off its pool
+ * @file:	file, or NULL
+ *
+ * The pages go at once, also where somebody still maps them. Sleeps.
+ */
+void bus1_pool_put_file(struct file *file)
+{
+	if (!file)
 		return;
-	bus1_pool_truncate(pool);
-	fput(pool->file);
+	shmem_truncate_range(file_inode(file), 0, -1);
+	fput(file);
 }
 
 /**
@@ -82,18 +108,34 @@ void bus1_pool_truncate(struct bus1_pool *pool)
 	shmem_truncate_range(file_inode(pool->file), 0, -1);
 }
 
+static int refuse_open(struct inode *inode, struct file *file)
+{
+	return -EPERM;
+}
+
 static int refuse_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return -EPERM;
+}
+
+static int refuse_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			  struct iattr *attr)
 {
 	return -EPERM;
 }
 
 /*
  * What mappings refer to is the shmem file itself. remap_file_pages() would map
- * that one again, writable, and /proc/PID/map_files would open it; so it has no
- * operations of its own.
+ * that one again, writable, and /proc/PID/map_files would open or truncate it; so
+ * all that its operations do is to refuse.
  */
 static const struct file_operations pool_file_ops = {
+	.open = refuse_open,
 	.mmap = refuse_mmap,
+};
+
+static const struct inode_operations pool_inode_ops = {
+	.setattr = refuse_setattr,
 };
 
 /**
@@ -112,11 +154,9 @@ int bus1_pool_prepare(struct bus1_pool *pool)
 	file = shmem_kernel_file_setup("bus1", BUS1_POOL_SIZE, VM_NORESERVE);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	/* Direct reclaim once, no OOM kill: a full cgroup is the receiver's. */
-	mapping_set_gfp_mask(file->f_mapping, GFP_HIGHUSER | __GFP_NORETRY |
-			     __GFP_NOWARN);
 	file->f_op = &pool_file_ops;
 	file_inode(file)->i_fop = &pool_file_ops;
+	file_inode(file)->i_op = &pool_inode_ops;
 	/* Pairs with the smp_load_acquire() above: the file is complete. */
 	if (cmpxchg_release(&pool->file, NULL, file))
 		fput(file);
@@ -131,9 +171,14 @@ static vm_fault_t pool_fault(struct vm_fault *vmf)
 {
 	struct inode *inode = file_inode(vmf->vma->vm_file);
 	struct folio *folio = NULL;
+	int err;
 
-	if (vmf->pgoff >= BUS1_POOL_SIZE >> PAGE_SHIFT ||
-	    shmem_get_folio(inode, vmf->pgoff, 0, &folio, SGP_READ) || !folio)
+	if (vmf->pgoff >= BUS1_POOL_SIZE >> PAGE_SHIFT)
+		return VM_FAULT_SIGBUS;
+	err = shmem_get_folio(inode, vmf->pgoff, 0, &folio, SGP_READ);
+	if (err)
+		return vmf_error(err);
+	if (!folio)
 		return VM_FAULT_SIGBUS;
 	vmf->page = folio_file_page(folio, vmf->pgoff);
 	return VM_FAULT_LOCKED;
@@ -146,29 +191,23 @@ static const struct vm_operations_struct pool_vm_ops = {
 
 /**
  * bus1_pool_mmap() - map a pool
- * @pool:	pool
+ * @file:	the pool's file
  * @vma:	mapping to be; shared, to be read and nothing else
  *
  * The mapping refers to the shmem file, not to the peer: a peer that is mapped
  * can be closed, and what was mapped is then gone.
  *
- * Return: 0, -EPERM if @vma is writable or executable, -EINVAL if it is private,
- * -ENOMEM.
+ * Return: 0, -EPERM if @vma is writable or executable, -EINVAL if it is private.
  */
-int bus1_pool_mmap(struct bus1_pool *pool, struct vm_area_struct *vma)
+int bus1_pool_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	int err;
-
 	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
 		return -EPERM;
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
-	err = bus1_pool_prepare(pool);
-	if (err)
-		return err;
 
 	vm_flags_clear(vma, VM_MAYWRITE | VM_MAYEXEC);
-	vma_set_file(vma, pool->file);
+	vma_set_file(vma, file);
 	vma->vm_ops = &pool_vm_ops;
 	return 0;
 }
@@ -179,11 +218,9 @@ int bus1_pool_mmap(struct bus1_pool *pool, struct vm_area_struct *vma)
  *
  * Return: number of pages in memory.
  */
-unsigned long bus1_pool_resident(struct bus1_pool *pool)
+unsigned long bus1_pool_resident(const struct bus1_pool *pool)
 {
-	struct file *file = smp_load_acquire(&pool->file);
-
-	return file ? READ_ONCE(file->f_mapping->nrpages) : 0;
+	return pool->file ? READ_ONCE(pool->file->f_mapping->nrpages) : 0;
 }
 
 static u64 slice_end(const struct bus1_slice *slice)
@@ -453,7 +490,10 @@ static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
 			return folio;
 		folio_put(folio);
 	}
-	return shmem_read_folio(mapping, offset >> PAGE_SHIFT);
+	/* One pass of reclaim, no OOM kill: a full cgroup is the receiver's. */
+	return shmem_read_folio_gfp(mapping, offset >> PAGE_SHIFT,
+				    GFP_HIGHUSER | __GFP_NORETRY |
+				    __GFP_NOWARN);
 }
 
 /*

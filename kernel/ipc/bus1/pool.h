@@ -35,8 +35,9 @@ struct bus1_slice {
 
 /**
  * struct bus1_pool - one peer's receive memory
- * @file:	the shmem file that holds the pages; NULL until the first message
- *		or mapping, then constant. Set with cmpxchg, needs no lock.
+ * @file:	the shmem file that holds the pages. NULL until the first message
+ *		or mapping, set with cmpxchg; there as long as a slice is, and taken
+ *		off under the lock when the peer is down and the last slice is freed
  * @slices:	all slices, by address
  * @gaps:	the slices with a gap behind them, by size of the gap and address
  * @published:	the slices that the receiver may release, by offset
@@ -58,8 +59,10 @@ void bus1_pool_init(struct bus1_pool *pool);
 void bus1_pool_deinit(struct bus1_pool *pool);
 void bus1_pool_truncate(struct bus1_pool *pool);
 int bus1_pool_prepare(struct bus1_pool *pool);
-int bus1_pool_mmap(struct bus1_pool *pool, struct vm_area_struct *vma);
-unsigned long bus1_pool_resident(struct bus1_pool *pool);
+struct file *bus1_pool_detach(struct bus1_pool *pool);
+void bus1_pool_put_file(struct file *file);
+int bus1_pool_mmap(struct file *file, struct vm_area_struct *vma);
+unsigned long bus1_pool_resident(const struct bus1_pool *pool);
 
 int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size);
 bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice);

@@ -172,8 +172,8 @@ static void the_best_gap_is_taken(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, alloc(test, 11, 64)->offset, offsets[6]);
 	KUNIT_EXPECT_EQ(test, alloc(test, 12, 64)->offset, offsets[4]);
 	KUNIT_EXPECT_EQ(test, alloc(test, 13, 80)->offset, offsets[0]);
-	KUNIT_EXPECT_EQ(test, alloc(test, 14, 16)->offset, offsets[4] + 64);
-	KUNIT_EXPECT_EQ(test, alloc(test, 15, 8)->offset, offsets[0] + 80);
+	KUNIT_EXPECT_EQ(test, alloc(test, 14, 16)->offset, offsets[0] + 80);
+	KUNIT_EXPECT_EQ(test, alloc(test, 15, 8)->offset, offsets[4] + 64);
 }
 
 static void a_full_pool_is_exfull(struct kunit *test)

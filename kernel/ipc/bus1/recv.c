@@ -339,8 +339,11 @@ static int prepare_delivery(struct delivery *d)
 	u64 size = bus1_message_size(message);
 	int err;
 
-	if (size && (message->slice.offset > d->recv->max_offset ||
-		     size > d->recv->max_offset - message->slice.offset))
+	/* Where there is nothing to read, nothing can be missing. */
+	if (!size)
+		return 0;
+	if (message->slice.offset > d->recv->max_offset ||
+	    size > d->recv->max_offset - message->slice.offset)
 		return -ERANGE;
 	err = bus1_pool_check(message->pool, &message->slice);
 	if (!err)
@@ -403,7 +406,7 @@ static int recv_queued(struct bus1_peer *peer, struct bus1_recv *recv)
 	lockdep_assert_held(&space->local);
 
 	spin_lock(&space->data);
-	entry = bus1_space_readable_locked(space);
+	entry = bus1_object_peek_locked(space);
 	if (!entry || entry->type != BUS1_ENTRY_MESSAGE) {
 		err = entry ? take_notice_locked(peer, recv, entry) : -EAGAIN;
 		spin_unlock(&space->data);
@@ -429,7 +432,7 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 	for (i = 0; i < seed->n_handles && !err; i++) {
 		node = seed->handles[i] ? seed->handles[i]->node : NULL;
 		if (node)
-			err = bus1_message_attach(message, i, node,
+			err = bus1_message_attach(message, i, node, seed->space,
 						  GFP_KERNEL_ACCOUNT);
 	}
 	for (i = 0; i < seed->n_fds && !err; i++)
@@ -503,7 +506,7 @@ static bool is_readable(struct bus1_peer *peer)
 	bool readable;
 
 	spin_lock(&peer->space.data);
-	readable = peer->space.down || bus1_space_readable_locked(&peer->space);
+	readable = peer->space.down || bus1_object_peek_locked(&peer->space);
 	spin_unlock(&peer->space.data);
 	return readable;
 }

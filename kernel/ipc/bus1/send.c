@@ -312,9 +312,9 @@ static int attach_handles(struct job *job, struct bus1_leg *leg)
 
 	for (i = 0; i < job->send->n_handles && !err; i++)
 		err = bus1_message_attach(leg->message, i, job->names[i].node,
-					  BUS1_GFP_RECEIVER);
+					  &job->peer->space, BUS1_GFP_RECEIVER);
 	set_active_memcg(old);
-	if (err && !is_seed(job))
+	if (err == -ENOMEM && !is_seed(job))
 		return -EXFULL;
 	return err;
 }
@@ -376,7 +376,7 @@ static void wait_for_deaths(struct job *job)
 	size_t i;
 
 	for (i = 0; i < job->n_legs; i++)
-		if (job->legs[i].error == -EHOSTUNREACH)
+		if (job->legs[i].error == -EHOSTUNREACH && !is_seed(job))
 			bus1_node_wait_dead(job->legs[i].name.node);
 }
 

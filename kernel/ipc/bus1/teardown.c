@@ -239,6 +239,8 @@ static void settle_peer(struct bus1_peer *peer)
  */
 int bus1_peer_disconnect(struct bus1_peer *peer)
 {
+	struct file *file;
+
 	if (!mark_down(peer))
 		return -ESHUTDOWN;
 
@@ -249,6 +251,12 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	drop_seed(peer);
 	flush_peer(peer);
 	mutex_unlock(&peer->space.local);
+
+	/* Otherwise the last slice that a sender still fills takes it along. */
+	spin_lock(&peer->space.data);
+	file = bus1_pool_detach(&peer->pool);
+	spin_unlock(&peer->space.data);
+	bus1_pool_put_file(file);
 	return 0;
 }
 

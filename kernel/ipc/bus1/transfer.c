@@ -82,13 +82,14 @@ static void uncharge_gift(struct bus1_space *to, struct gift *gift)
 	gift->charged = false;
 }
 
-static int show_gift(struct bus1_space *to, struct gift *gift, u64 *id)
+static int show_gift(struct bus1_space *from, struct bus1_space *to,
+		     struct gift *gift, u64 *id)
 {
 	bool charge;
 	int err;
 
 	*id = BUS1_HANDLE_INVALID;
-	err = bus1_handle_attach(gift->node, to, GFP_KERNEL_ACCOUNT,
+	err = bus1_handle_attach(gift->node, from, to, GFP_KERNEL_ACCOUNT,
 				 &gift->handle);
 	if (err || !gift->handle)
 		return err;
@@ -127,7 +128,7 @@ static int give(struct bus1_space *from, struct bus1_space *to,
 	for (i = 0; i < transfer->n && !err; i++)
 		err = find_gift(from, transfer->from[i], &gifts[i]);
 	for (i = 0; i < transfer->n && !err; i++)
-		err = show_gift(to, &gifts[i], &transfer->to[i]);
+		err = show_gift(from, to, &gifts[i], &transfer->to[i]);
 	return err ?: transfer->store(transfer);
 }
 

@@ -12,7 +12,7 @@
 #define PEERS	6
 #define NODES	12			/* of each peer; the first one stays */
 #define ALL	(PEERS * NODES)
-#define DESTS	8
+#define DESTS	32
 #define NONE	0xffff
 
 enum { EV_SEND = 1, EV_DESTROY };
@@ -172,10 +172,11 @@ static void fill(unsigned char *buf, size_t len, __u32 author, __u32 seq)
 	memcpy(buf, &h, sizeof(h));
 }
 
-/* Picks up to DESTS different nodes of any peers. */
+/* Picks different nodes of any peers: one, a few, or many. */
 static void pick_nodes(struct rng *r, struct event *e)
 {
-	unsigned int i, want = rng_below(r, 3) ? 1 + rng_below(r, DESTS) : 1;
+	static const unsigned int most[] = { 1, 8, DESTS };
+	unsigned int i, want = 1 + rng_below(r, most[rng_below(r, 3)]);
 
 	while (e->n < want) {
 		e->node[e->n] = rng_below(r, ALL);

@@ -5,16 +5,37 @@
 #include "stress.h"
 
 /*
+ * Destinations that stand between two others in a multicast, so that it takes a
+ * while from the one to the other and races have a chance.
+ */
+#define FILLERS	20
+
+static int make_fillers(struct peer *filler, int sender, __u64 *to)
+{
+	int i;
+
+	if (peer_open(filler, NULL, 0))
+		return -1;
+	for (i = 0; i < FILLERS; i++) {
+		to[i] = connect_new(filler->fd, 8 * (i + 1), sender);
+		if (to[i] == BUS1_HANDLE_INVALID)
+			return -1;
+	}
+	return 0;
+}
+
+/*
  * A reaction never overtakes (rules 1, 3, 4). In each round the first thread
  * multicasts M to the learner and the target; the second one waits until it
  * has learned of M in some way and then sends E to the target, which must get
- * M, then E. A third thread moves the clocks with traffic of its own.
+ * M, then E. A third thread moves the clocks with traffic of its own, and the
+ * sender's is ahead of all, so that M has a place far above the target's clock.
  */
 enum learn { BY_RECV, BY_POLL, BY_QUERY, BY_RETURN, BY_FDINFO };
 
 FIXTURE(reaction) {
-	struct peer sender, learner, target, noise;
-	__u64 to[2], echo, noise_to[2];
+	struct peer sender, learner, target, noise, filler;
+	__u64 to[2 + FILLERS], echo, noise_to[2];
 	enum learn how;
 	__u32 rounds, returned, answered, stop;
 	struct verdict verdict;
@@ -44,6 +65,9 @@ FIXTURE_SETUP(reaction)
 	self->echo = connect_new(self->target.fd, 16, self->learner.fd);
 	self->noise_to[0] = connect_new(self->target.fd, 24, self->noise.fd);
 	self->noise_to[1] = connect_new(self->noise.fd, 24, self->noise.fd);
+	ASSERT_NE(BUS1_HANDLE_INVALID,
+		  connect_new(self->sender.fd, 8, self->sender.fd));
+	ASSERT_EQ(0, make_fillers(&self->filler, self->sender.fd, self->to + 2));
 	self->rounds = scaled(200);
 }
 
@@ -53,6 +77,7 @@ FIXTURE_TEARDOWN(reaction)
 	peer_close(&self->learner);
 	peer_close(&self->target);
 	peer_close(&self->noise);
+	peer_close(&self->filler);
 }
 
 static bool learned(struct _test_data_reaction *s, __u32 round)
@@ -83,6 +108,8 @@ static void *learner_run(void *arg)
 	for (round = 1; round <= s->rounds; round++) {
 		while (!learned(s, round) && !LOAD(&s->stop))
 			sched_yield();
+		if (LOAD(&s->stop))
+			break;
 		v = round * 2 + 1;
 		err = send_bytes(s->learner.fd, s->echo, &v, sizeof(v));
 		MUST(&s->verdict, !err, err);
@@ -123,22 +150,35 @@ static __u32 next_at_target(struct _test_data_reaction *s)
 	return v;
 }
 
+/* M, with the fillers between learner and target; now and then backwards. */
+static int send_to_both(struct _test_data_reaction *s, __u32 round)
+{
+	__u64 to[2 + FILLERS];
+	__u32 v = round * 2;
+
+	send_empty(s->sender.fd, 8);
+	send_empty(s->sender.fd, 8);
+	drain(&s->sender);
+	memcpy(to + 1, s->to + 2, FILLERS * sizeof(*to));
+	to[0] = s->to[round % 4 == 0];
+	to[1 + FILLERS] = s->to[round % 4 != 0];
+	return send_multi(s->sender.fd, to, 2 + FILLERS, &v, sizeof(v), 0);
+}
+
 TEST_F_TIMEOUT(reaction, never_overtakes_the_multicast, 120)
 {
 	struct worker learner, noise;
-	__u32 round, v;
+	__u32 round;
 
 	THREAD(&learner, learner_run, self);
 	THREAD(&noise, noise_run, self);
 	for (round = 1; round <= self->rounds; round++) {
-		__u64 to[2] = { self->to[round & 1], self->to[!(round & 1)] };
-
-		v = round * 2;
-		EXPECT_EQ(0, send_multi(self->sender.fd, to, 2, &v, sizeof(v), 0));
+		EXPECT_EQ(0, send_to_both(self, round));
 		STORE(&self->returned, round);
 		EXPECT_EQ(round * 2, next_at_target(self));
 		EXPECT_EQ(round * 2 + 1, next_at_target(self));
 		EXPECT_TRUE(BECOMES(LOAD(&self->answered) == round));
+		drain(&self->filler);
 		if (_metadata->exit_code)
 			break;
 	}
@@ -146,6 +186,99 @@ TEST_F_TIMEOUT(reaction, never_overtakes_the_multicast, 120)
 	JOIN(&noise);
 	JOIN(&learner);
 	EXPECT_FINE(&self->verdict);
+}
+
+/*
+ * Receivers agree on events that race (rule 2). Two senders multicast to the
+ * same two receivers, the one beginning where the other ends.
+ */
+FIXTURE(agreement) {
+	struct peer sender[2], receiver[2], filler[2];
+	__u64 to[2][2 + FILLERS];
+	__u32 go, n;
+	struct verdict verdict;
+};
+
+struct agreement_job {
+	struct _test_data_agreement *s;
+	unsigned int i;
+};
+
+FIXTURE_SETUP(agreement)
+{
+	int i, j;
+
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, peer_open(&self->sender[i], NULL, 0));
+		ASSERT_EQ(0, peer_open(&self->receiver[i], NULL, 0));
+	}
+	for (i = 0; i < 2; i++) {
+		__u64 *to = self->to[i];
+
+		ASSERT_EQ(0, make_fillers(&self->filler[i], self->sender[i].fd,
+					  to + 1));
+		for (j = 0; j < 2; j++)
+			to[j == i ? 0 : 1 + FILLERS] =
+				connect_new(self->receiver[j].fd, 8 * (i + 1),
+					    self->sender[i].fd);
+	}
+	self->n = scaled(300);
+}
+
+FIXTURE_TEARDOWN(agreement)
+{
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		peer_close(&self->sender[i]);
+		peer_close(&self->receiver[i]);
+		peer_close(&self->filler[i]);
+	}
+}
+
+static void *agreement_run(void *arg)
+{
+	struct agreement_job *j = arg;
+	struct _test_data_agreement *s = j->s;
+	__u32 n, v;
+	int err;
+
+	while (!LOAD(&s->go))
+		sched_yield();
+	for (n = 0; n < s->n; n++) {
+		v = 2 * n + j->i;
+		err = send_multi(s->sender[j->i].fd, s->to[j->i], 2 + FILLERS,
+				 &v, sizeof(v), 0);
+		MUST(&s->verdict, !err, err);
+		if (n % 64 == 63)
+			drain(&s->filler[j->i]);
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(agreement, of_receivers_on_racing_multicasts, 120)
+{
+	struct agreement_job job[2] = { { self, 0 }, { self, 1 } };
+	unsigned int i, mixed = 0;
+	__u32 a, b, last = 0;
+	struct worker w[2];
+
+	for (i = 0; i < 2; i++)
+		THREAD(&w[i], agreement_run, &job[i]);
+	STORE(&self->go, 1);
+	for (i = 0; i < 2 * self->n; i++) {
+		ASSERT_EQ(0, recv_u32(&self->receiver[0], &a, 0));
+		ASSERT_EQ(0, recv_u32(&self->receiver[1], &b, 0));
+		ASSERT_EQ(a, b) {
+			TH_LOG("message %u", i);
+		}
+		mixed += (a ^ last) & 1;
+		last = a;
+	}
+	for (i = 0; i < 2; i++)
+		JOIN(&w[i]);
+	EXPECT_FINE(&self->verdict);
+	TH_LOG("%u of %u came after one of the other sender", mixed, i * self->n);
 }
 
 /*

@@ -530,6 +530,71 @@ TEST_F(race, what_was_sent_before_a_destruction_is_delivered_before_it)
 	EXPECT_FINE(&self->verdict);
 }
 
+/*
+ * A handle is released by one thread and used by others: to send to its node,
+ * and to give it to the peer's own node. The notice that nobody holds the node
+ * any more is the last that its owner hears of it.
+ */
+static void *use_released(void *arg)
+{
+	static const char data[256 << 10];
+	struct job *j = arg;
+	struct _test_data_race *s = j->s;
+	int r;
+
+	wait_go(s);
+	if (!j->i)
+		r = release_one(s->a.fd, s->arg);
+	else if (j->i == 1)
+		r = send_bytes(s->a.fd, s->arg, data, sizeof(data));
+	else
+		r = send_full(s->a.fd, &(__u64){ 16 }, 1, data, sizeof(data),
+			      &s->arg, 1, NULL, 0, 0);
+	s->ok[j->i] = !r;
+	MUST(&s->verdict, !r || (j->i && r == -ENXIO), r);
+	return NULL;
+}
+
+/* Returns the handle that came back to a, or INVALID. */
+static __u64 came_back(struct peer *a)
+{
+	struct bus1_recv_args r;
+	__u64 h;
+
+	if (recv_msg(a, &r))
+		return BUS1_HANDLE_INVALID;
+	h = *msg_handles(a, &r);
+	slice_release_one(a->fd, r.offset);
+	return h;
+}
+
+TEST_F(race, a_release_notice_is_the_last_that_is_heard_of_a_handle)
+{
+	unsigned int round;
+	int type, last;
+	__u64 h;
+
+	connect_new(self->a.fd, 16, self->a.fd);
+	for (round = 0; round < scaled(60); round++) {
+		self->arg = connect_new(self->b.fd, 0x100 + 8 * round,
+					self->a.fd);
+		ASSERT_NE(BUS1_HANDLE_INVALID, self->arg);
+		together(_metadata, self, use_released, 3);
+		for (last = -1; (type = recv_type(&self->b, NULL)) > 0;) {
+			EXPECT_NE(BUS1_MSG_NODE_RELEASE, last);
+			last = type;
+		}
+		h = came_back(&self->a);
+		EXPECT_EQ(h == BUS1_HANDLE_INVALID,
+			  last == BUS1_MSG_NODE_RELEASE);
+		if (h != BUS1_HANDLE_INVALID)
+			EXPECT_EQ(0, release_one(self->a.fd, h));
+		drain(&self->b);
+		ASSERT_EQ(0, _metadata->exit_code);
+	}
+	EXPECT_FINE(&self->verdict);
+}
+
 /* The descriptor is closed while others are inside a call on it. */
 static void *use_closing(void *arg)
 {

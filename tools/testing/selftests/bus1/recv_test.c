@@ -3,6 +3,7 @@
  * bus1 selftests: the arguments and results of bus1_recv() and
  * bus1_slice_release()
  */
+#include <pthread.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -262,6 +263,18 @@ TEST_F(recv, beyond_max_offset_is_erange_and_says_how_much)
 	EXPECT_EQ(BUS1_MSG_DATA, r->type);
 }
 
+TEST_F(recv, erange_tells_the_flags)
+{
+	__u64 d[2] = { self->s.h };
+
+	ASSERT_EQ(1, drain(&self->s.a));
+	d[1] = connect_new(self->a, 0x2000, self->b);
+	ASSERT_EQ(0, send_full(self->b, d, 2, "x", 1, NULL, 0, NULL, 0, 0));
+	self->r[0].max_offset = 0;
+	EXPECT_EQ(-ERANGE, RECV(0));
+	EXPECT_EQ(BUS1_MSG_FLAG_MORE, self->r[0].flags);
+}
+
 TEST_F(recv, erange_shows_no_handle)
 {
 	__u64 x = 0x2000 | NEW, before;
@@ -500,6 +513,27 @@ TEST_F(recv, sender_is_who_opened_the_peer_not_who_sends)
 	ASSERT_EQ(0, wait_child(pid));
 	ASSERT_EQ(0, RECV(0));
 	EXPECT_EQ(0, self->r[0].sender_uid);
+	EXPECT_EQ(getpid(), self->r[0].sender_pid);
+}
+
+static void *open_in_thread(void *arg)
+{
+	*(int *)arg = sys_open(NULL, 0, 0);
+	return NULL;
+}
+
+TEST_F(recv, sender_pid_is_that_of_the_thread_group)
+{
+	pthread_t t;
+	int fd = -1;
+
+	ASSERT_EQ(1, drain(&self->s.a));
+	ASSERT_EQ(0, pthread_create(&t, NULL, open_in_thread, &fd));
+	pthread_join(t, NULL);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, send_bytes(fd, connect_peers(self->a, self->s.id, fd),
+				NULL, 0));
+	ASSERT_EQ(0, RECV(0));
 	EXPECT_EQ(getpid(), self->r[0].sender_pid);
 }
 

@@ -2,7 +2,8 @@
 /*
  * bus1 selftests: bus1_peer_reset()
  */
-#include <sched.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "common.h"
 
@@ -387,6 +388,91 @@ TEST_F(reset, adopt_moves_the_peer_to_the_user_of_the_caller)
 		_exit(adopt_and_open(&self->s.b));
 	EXPECT_EQ(0, wait_child(pid));
 	EXPECT_EQ(0, write_file(max, old));
+}
+
+/* With a limit of one peer, and one: there is no room to adopt another. */
+static int open_and_adopt(struct peer *p)
+{
+	if (become(61003))
+		return 1;
+	if (sys_open(NULL, 0, 0) < 0)
+		return 2;
+	return sys_reset(p->fd, NULL, 0, BOTH_AND_ADOPT) != -ENOSPC;
+}
+
+TEST_F(reset, adopt_beyond_the_limit_of_the_caller_is_enospc)
+{
+	static const char max[] = "/proc/sys/user/max_bus1_peers";
+	char old[32];
+	pid_t pid;
+
+	if (geteuid())
+		SKIP(return, "needs root to lower %s", max);
+	ASSERT_LT(0, read_file(max, old, sizeof(old)));
+	ASSERT_EQ(0, write_file(max, "1"));
+	pid = fork();
+	if (!pid)
+		_exit(open_and_adopt(&self->s.b));
+	EXPECT_EQ(0, wait_child(pid));
+	EXPECT_EQ(0, write_file(max, old));
+	EXPECT_EQ(0, query(self->s.b.fd).n_handles);
+}
+
+/*
+ * What a sender has charged and not committed yet is charged all the same. The
+ * thread sends messages that take long to copy to whatever handle is current.
+ */
+struct flood {
+	int fd;
+	_Atomic __u64 h;
+	atomic_bool stop;
+	atomic_int wrong;
+};
+
+static void *send_large(void *arg)
+{
+	static char buf[4 << 20];
+	struct flood *f = arg;
+	int r;
+
+	while (!atomic_load(&f->stop)) {
+		r = send_bytes(f->fd, atomic_load(&f->h), buf, sizeof(buf));
+		if (r && r != -EHOSTUNREACH && r != -ENXIO && r != -EDQUOT &&
+		    r != -EXFULL)
+			atomic_store(&f->wrong, r);
+	}
+	return NULL;
+}
+
+static time_t now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec;
+}
+
+TEST_F(reset, adopt_while_something_is_charged_is_ebusy)
+{
+	struct flood f = { .fd = self->s.b.fd, .h = self->s.h };
+	int r = 0, a = self->s.a.fd;
+	time_t end = now() + 20;
+	pthread_t t;
+
+	ASSERT_EQ(0, pthread_create(&t, NULL, send_large, &f));
+	while (r != -EBUSY && now() < end) {
+		r = sys_reset(a, NULL, 0, BOTH_AND_ADOPT);
+		EXPECT_TRUE(!r || r == -EBUSY);
+		EXPECT_EQ(0, query(a).n_nodes);
+		release_one(f.fd, atomic_load(&f.h));
+		atomic_store(&f.h, connect_new(a, self->s.id, f.fd));
+	}
+	atomic_store(&f.stop, true);
+	pthread_join(t, NULL);
+	EXPECT_EQ(0, f.wrong);
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		EXPECT_EQ(-EBUSY, r);
+	EXPECT_EQ(0, sys_reset(a, NULL, 0, BOTH_AND_ADOPT));
 }
 
 TEST_F(reset, adopt_keeps_id_limits_and_counts)

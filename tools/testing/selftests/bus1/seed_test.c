@@ -244,6 +244,16 @@ TEST_F(seed, gives_its_descriptors_each_time)
 	EXPECT_EQ(0, read(p[0], &c, 1));
 }
 
+TEST_F(seed, with_descriptors_that_could_form_a_cycle_is_eopnotsupp)
+{
+	struct state old;
+
+	state_get(self->a, &old);
+	EXPECT_EQ(-EOPNOTSUPP, send_full(self->a, NULL, 0, NULL, 0, NULL, 0,
+					 &self->a, 1, BUS1_SEND_SEED));
+	EXPECT_TRUE(state_same(self->a, &old));
+}
+
 TEST_F(seed, beyond_the_peers_own_limit_is_enobufs)
 {
 	struct bus1_peer_limits l = limits_keep();

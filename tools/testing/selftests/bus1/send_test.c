@@ -399,7 +399,7 @@ TEST_F(send, payload_that_faults_late_has_no_effect)
 	__u64 d[2] = { self->h, 0x2000 | NEW };
 
 	memset(p, 0x5a, size);
-	ASSERT_EQ(0, mprotect(p + size - 4096, 4096, PROT_NONE));
+	ASSERT_EQ(0, munmap(p + size - 4096, 4096));
 	self->vec = (struct iovec){ p, size };
 	self->args[0].ptr_destinations = to_u64(d);
 	self->args[0].n_destinations = 2;

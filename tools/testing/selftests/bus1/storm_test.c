@@ -207,11 +207,14 @@ static void storm_other(struct storm_job *j)
 static void *storm_run(void *arg)
 {
 	struct storm_job *j = arg;
-	unsigned int n;
+	unsigned int n, op;
 
 	for (n = 0; n < j->s->ops; n++) {
-		unsigned int op = rng_below(&j->rng, 100);
-
+		/* The last one to be disconnected, in the test that does. */
+		if (n % 16 == 0 && recv_type(&j->s->peer[PEERS - 1], NULL) ==
+		    -ESHUTDOWN)
+			break;
+		op = rng_below(&j->rng, 100);
 		if (op < 25)
 			storm_send(j);
 		else if (op < 55)
@@ -306,14 +309,15 @@ TEST_F_TIMEOUT(storm, can_be_ended_by_disconnects_at_any_time, 120)
 	struct worker w[THREADS];
 	int i;
 
+	self->ops = UINT_MAX;
 	for (i = 0; i < THREADS; i++) {
 		job[i] = (struct storm_job){ self, i, variant->flushes,
 					     rng_for(self->seed, i) };
 		ASSERT_EQ(0, worker_start(&w[i], variant->processes, storm_run,
 					  &job[i]));
 	}
+	EXPECT_TRUE(BECOMES(query(self->peer[0].fd).n_sent > 50));
 	for (i = 0; i < PEERS; i++) {
-		EXPECT_TRUE(BECOMES(query(self->peer[i].fd).n_sent > 5));
 		EXPECT_EQ(0, sys_disconnect(self->peer[i].fd, 0));
 		EXPECT_EQ(-ESHUTDOWN, recv_type(&self->peer[i], NULL));
 	}

@@ -268,21 +268,35 @@ static inline int open_as(struct peer *p, const struct bus1_peer_limits *l,
 	return r;
 }
 
-/* Objects in the caches of bus1, 0 if these are not to be seen. */
-static inline long slab_objects(void)
-{
-	static char buf[65536];
-	char *line, *save;
-	long n, total = 0;
+/*
+ * Leaks. Everything that the kernel allocates for a process is charged to its
+ * memory cgroup, so a process in a group of its own can see what stays.
+ */
+#define LEAK_GROUP	"/sys/fs/cgroup/bus1-leak"
 
-	if (read_file("/proc/slabinfo", buf, sizeof(buf)) < 0)
+/* Moves the caller into the group; false if there are no such groups. */
+static inline bool leak_watch(void)
+{
+	write_file("/sys/fs/cgroup/cgroup.subtree_control", "+memory");
+	mkdir(LEAK_GROUP, 0755);
+	return !write_file(LEAK_GROUP "/cgroup.procs", "0");
+}
+
+static inline void leak_unwatch(void)
+{
+	write_file("/sys/fs/cgroup/cgroup.procs", "0");
+	rmdir(LEAK_GROUP);
+}
+
+/* Bytes of kernel objects that the group has, 0 if there is no group. */
+static inline long leak_bytes(void)
+{
+	char buf[8192], *s;
+
+	if (read_file(LEAK_GROUP "/memory.stat", buf, sizeof(buf)) < 0)
 		return 0;
-	for (line = strtok_r(buf, "\n", &save); line;
-	     line = strtok_r(NULL, "\n", &save))
-		if (!strncmp(line, "bus1", 4) &&
-		    sscanf(line, "%*s %ld", &n) == 1)
-			total += n;
-	return total;
+	s = strstr(buf, "\nslab_unreclaimable ");
+	return s ? strtol(s + 20, NULL, 10) : 0;
 }
 
 /*

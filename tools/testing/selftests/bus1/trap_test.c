@@ -20,9 +20,11 @@ FIXTURE(trap) {
 	struct peer c;
 	int a, b;
 	__u64 hc;
-	atomic_bool stop;
-	atomic_int refused;
 };
+
+/* What the threads of a test share with it; each test is its own process. */
+static atomic_bool stop;
+static atomic_int refused;
 
 FIXTURE_SETUP(trap)
 {
@@ -43,7 +45,6 @@ FIXTURE_TEARDOWN(trap)
 #define ROUNDS	2000
 
 struct sender {
-	FIXTURE_DATA(trap) *self;
 	int fd;
 	__u64 h;
 	__u32 number;
@@ -60,15 +61,15 @@ static void *send_all(void *arg)
 		while ((r = send_bytes(s->fd, s->h, m, sizeof(m))) == -EDQUOT)
 			;
 		if (r)
-			atomic_fetch_add(&s->self->refused, 1);
+			atomic_fetch_add(&refused, 1);
 	}
 	return NULL;
 }
 
 TEST_F(trap, trap_02_two_senders_do_not_disturb_the_queue)
 {
-	struct sender s[2] = { { self, self->b, self->s.h, 0 },
-			       { self, self->c.fd, self->hc, 1 } };
+	struct sender s[2] = { { self->b, self->s.h, 0 },
+			       { self->c.fd, self->hc, 1 } };
 	struct bus1_recv_args r;
 	__u32 next[2] = {}, *m;
 	pthread_t t[2];
@@ -86,7 +87,7 @@ TEST_F(trap, trap_02_two_senders_do_not_disturb_the_queue)
 	}
 	for (i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
-	EXPECT_EQ(0, self->refused);
+	EXPECT_EQ(0, refused);
 	EXPECT_EQ(-EAGAIN, recv_msg(&self->s.a, &r));
 }
 
@@ -96,10 +97,10 @@ static void *send_on(void *arg)
 	struct sender *s = arg;
 	int r;
 
-	while (!atomic_load(&s->self->stop)) {
+	while (!atomic_load(&stop)) {
 		r = send_bytes(s->fd, s->h, "flood", 5);
 		if (r && r != -EDQUOT && r != -EXFULL && r != -EHOSTUNREACH)
-			atomic_fetch_add(&s->self->refused, 1);
+			atomic_fetch_add(&refused, 1);
 	}
 	return NULL;
 }
@@ -107,7 +108,7 @@ static void *send_on(void *arg)
 TEST_F(trap, trap_05_flush_against_senders_keeps_the_queue_going)
 {
 	__u64 pinned = 0x8000 | NEW;
-	struct sender s = { self, self->b, INVALID, 0 };
+	struct sender s = { self->b, INVALID, 0 };
 	struct bus1_recv_args r;
 	pthread_t t;
 	int i;
@@ -121,9 +122,9 @@ TEST_F(trap, trap_05_flush_against_senders_keeps_the_queue_going)
 		EXPECT_EQ(0, sys_reset(self->a, NULL, 0, BUS1_RESET_FLUSH));
 		recv_msg(&self->s.a, &r);
 	}
-	atomic_store(&self->stop, true);
+	atomic_store(&stop, true);
 	pthread_join(t, NULL);
-	EXPECT_EQ(0, self->refused);
+	EXPECT_EQ(0, refused);
 	drain(&self->s.a);
 	ASSERT_EQ(0, send_bytes(self->b, s.h, "after", 5));
 	EXPECT_TRUE(is_readable(self->a));
@@ -156,20 +157,20 @@ TEST_F(trap, trap_07_handles_are_bounded_before_they_are_made)
 				  0));
 }
 
-/* Makes nodes of a, for b, until a is shut down. */
+/* Makes nodes of the first peer, for the second, until it is shut down. */
 static void *make_nodes(void *arg)
 {
-	FIXTURE_DATA(trap) *self = arg;
+	struct pair *s = arg;
 	__u64 id = 0x100000 | NEW, out;
 	int r;
 
 	for (;; id += 8) {
 		id |= NEW;
-		r = sys_transfer(self->a, self->b, &id, &out, 1, 0);
+		r = sys_transfer(s->a.fd, s->b.fd, &id, &out, 1, 0);
 		if (r == -ESHUTDOWN)
 			return NULL;
 		if (r && r != -ENOBUFS)
-			atomic_fetch_add(&self->refused, 1);
+			atomic_fetch_add(&refused, 1);
 	}
 }
 
@@ -178,12 +179,12 @@ TEST_F(trap, trap_08_nothing_is_made_on_an_owner_that_shuts_down)
 	struct bus1_recv_args r;
 	pthread_t t;
 
-	ASSERT_EQ(0, pthread_create(&t, NULL, make_nodes, self));
+	ASSERT_EQ(0, pthread_create(&t, NULL, make_nodes, &self->s));
 	while (query(self->a).n_nodes < 50)
 		;
 	ASSERT_EQ(0, sys_disconnect(self->a, 0));
 	pthread_join(t, NULL);
-	EXPECT_EQ(0, self->refused);
+	EXPECT_EQ(0, refused);
 	while (!recv_msg(&self->s.b, &r)) {
 		ASSERT_EQ(BUS1_MSG_NODE_DESTROY, r.type);
 		ASSERT_EQ(0, release_one(self->b, r.destination));
