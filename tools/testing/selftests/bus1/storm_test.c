@@ -303,6 +303,16 @@ TEST_F_TIMEOUT(storm, leaves_no_message_or_descriptor_after_a_drain, 120)
 	}
 }
 
+static __u64 deliveries(const FIXTURE_DATA(storm) *self)
+{
+	__u64 n = 0;
+	int i;
+
+	for (i = 0; i < PEERS; i++)
+		n += query(self->peer[i].fd).n_sent;
+	return n;
+}
+
 TEST_F_TIMEOUT(storm, can_be_ended_by_disconnects_at_any_time, 120)
 {
 	struct storm_job job[THREADS];
@@ -316,7 +326,8 @@ TEST_F_TIMEOUT(storm, can_be_ended_by_disconnects_at_any_time, 120)
 		ASSERT_EQ(0, worker_start(&w[i], variant->processes, storm_run,
 					  &job[i]));
 	}
-	EXPECT_TRUE(BECOMES(query(self->peer[0].fd).n_sent > 50));
+	/* Which of the peers get anything sent, flushes and chance decide. */
+	EXPECT_TRUE(BECOMES(deliveries(self) > 50));
 	for (i = 0; i < PEERS; i++) {
 		EXPECT_EQ(0, sys_disconnect(self->peer[i].fd, 0));
 		EXPECT_EQ(-ESHUTDOWN, recv_type(&self->peer[i], NULL));
