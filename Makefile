@@ -28,7 +28,11 @@ regen:
 check:
 	@scripts/check-sync && scripts/check-layers && scripts/check-style
 
+# What takes longer than a change should wait for: the debug kernel, and that every patch builds.
+check-all: check
+	@DEBUG=1 scripts/test && scripts/check-series
+
 clean:
 	rm -rf build
 
-.PHONY: all run test shell build regen check clean
+.PHONY: all run test shell build regen check check-all clean

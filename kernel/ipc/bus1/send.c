@@ -460,14 +460,17 @@ static int read_buffer(struct job *job)
 	return 0;
 }
 
+static bool is_readable(struct job *job)
+{
+	return !fault_in_iov_iter_readable(&job->send->payload, job->n_bytes);
+}
+
 /* Nothing is held meanwhile. */
 static int fault_in(struct job *job, unsigned int try)
 {
 	if (try >= BUS1_FAULT_TRIES)
 		return read_buffer(job);
-	if (fault_in_iov_iter_readable(&job->send->payload, job->n_bytes))
-		return -EFAULT;
-	return 0;
+	return is_readable(job) ? 0 : -EFAULT;
 }
 
 static void reset_job(struct job *job)
@@ -481,6 +484,7 @@ static void reset_job(struct job *job)
 		job->legs[0].to = job->peer;
 }
 
+/* A payload that cannot be read is told before what is wrong with names. */
 static int run_job(struct job *job)
 {
 	unsigned int try;
@@ -489,8 +493,10 @@ static int run_job(struct job *job)
 	for (try = 0;; try++) {
 		reset_job(job);
 		err = try_send(job);
+		if (!err)
+			return 0;
 		if (err != -EFAULT)
-			return err;
+			return is_readable(job) ? err : -EFAULT;
 		err = fault_in(job, try);
 		if (err)
 			return err;

@@ -303,13 +303,13 @@ TEST_F_TIMEOUT(storm, leaves_no_message_or_descriptor_after_a_drain, 120)
 	}
 }
 
-static __u64 deliveries(const FIXTURE_DATA(storm) *self)
+static __u64 deliveries(const struct peer *peers)
 {
 	__u64 n = 0;
 	int i;
 
 	for (i = 0; i < PEERS; i++)
-		n += query(self->peer[i].fd).n_sent;
+		n += query(peers[i].fd).n_sent;
 	return n;
 }
 
@@ -327,7 +327,7 @@ TEST_F_TIMEOUT(storm, can_be_ended_by_disconnects_at_any_time, 120)
 					  &job[i]));
 	}
 	/* Which of the peers get anything sent, flushes and chance decide. */
-	EXPECT_TRUE(BECOMES(deliveries(self) > 50));
+	EXPECT_TRUE(BECOMES(deliveries(self->peer) > 50));
 	for (i = 0; i < PEERS; i++) {
 		EXPECT_EQ(0, sys_disconnect(self->peer[i].fd, 0));
 		EXPECT_EQ(-ESHUTDOWN, recv_type(&self->peer[i], NULL));
