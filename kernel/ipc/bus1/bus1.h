@@ -39,7 +39,9 @@
  *		pool		receive memory
  *		quota		limits and shares
  *		ident		who a peer is
- *	2	object		nodes and handles
+ *	2	space		what a peer is to nodes and handles
+ *		object		nodes and handles
+ *		name		handle IDs that a call names
  *		message		messages
  *	3	peer		participants
  *	4	tx		stage, fix, sync, commit

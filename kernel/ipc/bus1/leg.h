@@ -5,19 +5,8 @@
 #ifndef _BUS1_LEG_H
 #define _BUS1_LEG_H
 
+#include "name.h"
 #include "peer.h"
-
-/**
- * struct bus1_name - a handle ID that a sender named
- * @node:	the node, referenced, or NULL
- * @handle:	the sender's handle to it; only to be used while looking up
- * @created:	whether this call created it
- */
-struct bus1_name {
-	struct bus1_node *node;
-	struct bus1_handle *handle;
-	bool created;
-};
 
 /**
  * struct bus1_leg - the way to one destination

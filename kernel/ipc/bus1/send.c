@@ -86,46 +86,12 @@ static int refuse_leg(struct job *job, struct bus1_leg *leg, int err)
 	return 0;
 }
 
-static int create_node(struct job *job, u64 id, struct bus1_name *name)
-{
-	struct bus1_space *space = &job->peer->space;
-	struct bus1_handle *handle;
-	int err;
-
-	handle = bus1_handle_find(space, id);
-	if (handle) {
-		bus1_node_forget(handle->node);
-		handle = bus1_handle_find(space, id);
-	}
-	if (handle)
-		return -EEXIST;
-
-	err = bus1_node_new(space, id, &name->node);
-	if (err)
-		return err;
-	bus1_node_get(name->node);
-	name->created = true;
-	job->n_created++;
-	return 0;
-}
-
 static int find_name(struct job *job, u64 id, struct bus1_name *name)
 {
-	struct bus1_handle *handle;
-	int err;
+	int err = bus1_name_find(name, &job->peer->space, id);
 
-	if (id & BUS1_HANDLE_FLAG_NEW) {
-		err = create_node(job, id & ~BUS1_HANDLE_FLAG_NEW, name);
-		if (!err)
-			name->handle = &name->node->own;
-		return err;
-	}
-	handle = bus1_handle_find(&job->peer->space, id);
-	if (!handle || !handle->n_user)
-		return -ENXIO;
-	name->handle = handle;
-	name->node = bus1_node_get(handle->node);
-	return 0;
+	job->n_created += name->created;
+	return err;
 }
 
 static int find_destination(struct job *job, size_t i)
@@ -388,12 +354,6 @@ static void tell_errors(struct job *job)
 		job->send->errors[i] = job->legs[i].error;
 }
 
-static void abort_name(struct bus1_name *name)
-{
-	if (name->created)
-		bus1_node_abort(name->node);
-}
-
 /* Give back what is not delivered, and on failure what was created. */
 static void undo(struct job *job, int err)
 {
@@ -405,9 +365,9 @@ static void undo(struct job *job, int err)
 	}
 	/* Now nothing refers to the nodes that this call created. */
 	for (i = 0; err && i < job->n_legs; i++)
-		abort_name(&job->legs[i].name);
+		bus1_name_abort(&job->legs[i].name);
 	for (i = 0; err && i < job->send->n_handles; i++)
-		abort_name(&job->names[i]);
+		bus1_name_abort(&job->names[i]);
 	if (job->locked)
 		mutex_unlock(&job->peer->space.local);
 	job->locked = false;

@@ -5,58 +5,24 @@
 
 #include <linux/slab.h>
 
+#include "name.h"
 #include "transfer.h"
-#include "tx.h"
 
 /**
  * struct gift - one handle that is given
- * @node:	the node, referenced, or NULL
- * @created:	whether this call created it
+ * @name:	what the giver named
  * @handle:	the taker's handle with a reference, or NULL of a dead node
  * @shown:	whether it is in the taker's count
  * @charged:	whether it is new to the taker and charged to it
  */
 struct gift {
-	struct bus1_node *node;
-	bool created;
+	struct bus1_name name;
 	struct bus1_handle *handle;
 	bool shown;
 	bool charged;
 };
 
 static const struct bus1_amount one_handle = { .of[BUS1_HANDLES] = 1 };
-
-static int create_gift(struct bus1_space *from, u64 id, struct gift *gift)
-{
-	struct bus1_handle *handle = bus1_handle_find(from, id);
-	int err;
-
-	if (handle) {
-		bus1_node_forget(handle->node);
-		handle = bus1_handle_find(from, id);
-	}
-	if (handle)
-		return -EEXIST;
-	err = bus1_node_new(from, id, &gift->node);
-	if (err)
-		return err;
-	bus1_node_get(gift->node);
-	gift->created = true;
-	return 0;
-}
-
-static int find_gift(struct bus1_space *from, u64 id, struct gift *gift)
-{
-	struct bus1_handle *handle;
-
-	if (id & BUS1_HANDLE_FLAG_NEW)
-		return create_gift(from, id & ~BUS1_HANDLE_FLAG_NEW, gift);
-	handle = bus1_handle_find(from, id);
-	if (!handle || !handle->n_user)
-		return -ENXIO;
-	gift->node = bus1_node_get(handle->node);
-	return 0;
-}
 
 /* The charge comes before the count that keeps it. */
 static int charge_gift(struct bus1_space *to, struct gift *gift)
@@ -89,7 +55,7 @@ static int show_gift(struct bus1_space *from, struct bus1_space *to,
 	int err;
 
 	*id = BUS1_HANDLE_INVALID;
-	err = bus1_handle_attach(gift->node, from, to, GFP_KERNEL_ACCOUNT,
+	err = bus1_handle_attach(gift->name.node, from, to, GFP_KERNEL_ACCOUNT,
 				 &gift->handle);
 	if (err || !gift->handle)
 		return err;
@@ -113,8 +79,7 @@ static void undo_gift(struct bus1_space *to, struct gift *gift)
 	uncharge_gift(to, gift);
 	if (gift->handle)
 		bus1_handle_drop(gift->handle, 1);
-	if (gift->created)
-		bus1_node_abort(gift->node);
+	bus1_name_abort(&gift->name);
 }
 
 static int give(struct bus1_space *from, struct bus1_space *to,
@@ -126,7 +91,7 @@ static int give(struct bus1_space *from, struct bus1_space *to,
 	if (from->down || to->down)
 		return -ESHUTDOWN;
 	for (i = 0; i < transfer->n && !err; i++)
-		err = find_gift(from, transfer->from[i], &gifts[i]);
+		err = bus1_name_find(&gifts[i].name, from, transfer->from[i]);
 	for (i = 0; i < transfer->n && !err; i++)
 		err = show_gift(from, to, &gifts[i], &transfer->to[i]);
 	return err ?: transfer->store(transfer);
@@ -142,8 +107,8 @@ static void finish(struct bus1_space *to, struct bus1_transfer *transfer,
 		if (err)
 			undo_gift(to, &gifts[i]);
 		else if (gifts[i].handle)
-			bus1_node_share(gifts[i].node);
-		bus1_node_put(gifts[i].node);
+			bus1_node_share(gifts[i].name.node);
+		bus1_node_put(gifts[i].name.node);
 	}
 }
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * bus1: handle IDs that a call names
+ */
+#ifndef _BUS1_NAME_H
+#define _BUS1_NAME_H
+
+#include "object.h"
+
+/**
+ * struct bus1_name - a handle ID that a caller named
+ * @node:	the node, referenced, or NULL
+ * @handle:	the caller's handle to it; only to be used while its @local is held
+ * @created:	whether this call created the node
+ */
+struct bus1_name {
+	struct bus1_node *node;
+	struct bus1_handle *handle;
+	bool created;
+};
+
+int bus1_name_find(struct bus1_name *name, struct bus1_space *space, u64 id);
+void bus1_name_abort(struct bus1_name *name);
+
+#endif /* _BUS1_NAME_H */
