@@ -172,47 +172,177 @@ static void finish_node(struct bus1_node *node)
 }
 
 /**
- * bus1_destroy_nodes() - destroy nodes in one event
- * @owner:	their owner, whose @local is held
- * @nodes:	live nodes
- * @n:		how many
+ * bus1_cancel_locked() - begin to cancel a reply
+ * @reply:	reply whose requester's @local and @data are held
+ *
+ * Return: true if it was open, and bus1_destroy() is to follow.
+ */
+bool bus1_cancel_locked(struct bus1_reply *reply)
+{
+	lockdep_assert_held(&reply->requester->data);
+
+	if (reply->state != BUS1_REPLY_OPEN)
+		return false;
+	reply->entry.type = BUS1_ENTRY_CANCELLED;
+	WRITE_ONCE(reply->state, BUS1_REPLY_CANCELLING);
+	return true;
+}
+
+/* What was paid is given back at once, what is being written to when it is not. */
+static void cancel_reply(struct bus1_reply *reply)
+{
+	struct bus1_message *message;
+
+	spin_lock(&reply->requester->data);
+	/* Who was writing to it may have found it cancelled, and freed it. */
+	message = reply->message;
+	if (message)
+		bus1_message_uncharge_locked(message, &message->charged);
+	if (reply->filling)
+		message = NULL;
+	else
+		reply->message = NULL;
+	spin_unlock(&reply->requester->data);
+	bus1_message_free(message);
+
+	/* Pairs with bus1_reply_moved(). */
+	wait_var_event(&reply->n_transit,
+		       !smp_load_acquire(&reply->n_transit));
+	spin_lock(&reply->requester->data);
+	reply->stage_at = reply->holder;
+	if (reply->stage_at)
+		bus1_space_get(reply->stage_at);
+	spin_unlock(&reply->requester->data);
+}
+
+static void stage_cancel(struct bus1_tx *tx, struct bus1_reply *reply)
+{
+	struct bus1_space *holder = reply->stage_at;
+
+	if (!holder)
+		return;
+	spin_lock(&holder->data);
+	if (!reply->gone)
+		bus1_tx_stage_locked(tx, holder, &reply->entry);
+	spin_unlock(&holder->data);
+	bus1_tx_step(tx);
+}
+
+static void sync_cancel(struct bus1_tx *tx, struct bus1_reply *reply)
+{
+	if (!reply->stage_at)
+		return;
+	bus1_tx_sync(tx, reply->stage_at);
+	bus1_tx_step(tx);
+}
+
+/* Its holder may have let go of the handle since, and withdrawn the notice. */
+static void commit_cancel(struct bus1_tx *tx, struct bus1_reply *reply)
+{
+	struct bus1_space *holder = reply->stage_at;
+	bool wake = false;
+
+	if (!holder)
+		return;
+	spin_lock(&holder->data);
+	if (!reply->gone)
+		wake = bus1_tx_commit_locked(tx, holder, &reply->entry);
+	spin_unlock(&holder->data);
+	if (wake)
+		bus1_space_wake(holder);
+	bus1_tx_step(tx);
+}
+
+static void finish_reply(struct bus1_reply *reply)
+{
+	if (reply->stage_at)
+		bus1_space_put(reply->stage_at);
+	spin_lock(&reply->requester->data);
+	bus1_reply_close_locked(reply);
+	spin_unlock(&reply->requester->data);
+	/* Orders the state before the look for a waiter. */
+	smp_mb();
+	wake_up_var(&reply->state);
+	bus1_reply_forget(reply);
+}
+
+static void run_tx(struct bus1_space *owner, const struct bus1_victims *victims,
+		   bool quiet)
+{
+	struct bus1_tx tx;
+	size_t i;
+
+	bus1_tx_begin(&tx);
+	for (i = 0; i < victims->n_nodes; i++)
+		stage_notices(&tx, victims->nodes[i], quiet);
+	for (i = 0; i < victims->n_replies; i++)
+		stage_cancel(&tx, victims->replies[i]);
+	bus1_tx_fix(&tx, owner);
+	place_nodes(&tx, victims->nodes, victims->n_nodes);
+	for (i = 0; i < victims->n_nodes; i++)
+		sync_holders(&tx, victims->nodes[i], quiet);
+	for (i = 0; i < victims->n_replies; i++)
+		sync_cancel(&tx, victims->replies[i]);
+	for (i = 0; i < victims->n_nodes; i++)
+		commit_notices(&tx, victims->nodes[i], quiet);
+	for (i = 0; i < victims->n_replies; i++)
+		commit_cancel(&tx, victims->replies[i]);
+	bus1_tx_end(&tx);
+}
+
+/**
+ * bus1_destroy() - destroy nodes, and cancel replies, in one event
+ * @owner:	whose they are; its @local is held
+ * @victims:	what is to go; replies may be gone afterwards
  * @quiet:	whether the owner gets no notice
  *
  * Waits for transactions between stage and commit, and for nothing else.
  */
-void bus1_destroy_nodes(struct bus1_space *owner, struct bus1_node **nodes,
-			size_t n, bool quiet)
+void bus1_destroy(struct bus1_space *owner, const struct bus1_victims *victims,
+		  bool quiet)
 {
-	struct bus1_tx tx;
 	size_t i;
 
 	might_sleep();
 	lockdep_assert_held(&owner->local);
 
-	seal_nodes(owner, nodes, n);
-	settle_nodes(nodes, n);
-
-	bus1_tx_begin(&tx);
-	for (i = 0; i < n; i++)
-		stage_notices(&tx, nodes[i], quiet);
-	bus1_tx_fix(&tx, owner);
-	place_nodes(&tx, nodes, n);
-	for (i = 0; i < n; i++)
-		sync_holders(&tx, nodes[i], quiet);
-	for (i = 0; i < n; i++)
-		commit_notices(&tx, nodes[i], quiet);
-	bus1_tx_end(&tx);
-
-	for (i = 0; i < n; i++)
-		finish_node(nodes[i]);
+	/* First: who moves a reply handle may wait for a node that is DYING. */
+	for (i = 0; i < victims->n_replies; i++)
+		cancel_reply(victims->replies[i]);
+	seal_nodes(owner, victims->nodes, victims->n_nodes);
+	settle_nodes(victims->nodes, victims->n_nodes);
+	run_tx(owner, victims, quiet);
+	for (i = 0; i < victims->n_nodes; i++)
+		finish_node(victims->nodes[i]);
+	for (i = 0; i < victims->n_replies; i++)
+		finish_reply(victims->replies[i]);
 }
 
-static int find_victim(struct bus1_space *space, u64 id, struct bus1_node **node)
+/* Nodes are collected from the front of an array, replies from its back. */
+static int find_reply(struct bus1_space *space, u64 id,
+		      struct bus1_victims *victims)
+{
+	struct bus1_reply *reply = bus1_reply_find_awaited(space, id);
+
+	if (!reply || READ_ONCE(reply->state) == BUS1_REPLY_NEW)
+		return -ENXIO;
+	if (READ_ONCE(reply->state) != BUS1_REPLY_OPEN)
+		return -ESTALE;
+	if (reply->awaited_marked)
+		return -ENOTUNIQ;
+	reply->awaited_marked = true;
+	*--victims->replies = reply;
+	victims->n_replies++;
+	return 0;
+}
+
+static int find_victim(struct bus1_space *space, u64 id,
+		       struct bus1_victims *victims)
 {
 	struct bus1_handle *handle = bus1_handle_find(space, id);
 
 	if (!handle || !handle->n_user)
-		return -ENXIO;
+		return find_reply(space, id, victims);
 	if (!bus1_handle_is_own(handle))
 		return -EREMOTE;
 	if (handle->node->state != BUS1_NODE_LIVE)
@@ -220,28 +350,43 @@ static int find_victim(struct bus1_space *space, u64 id, struct bus1_node **node
 	if (handle->marked)
 		return -ENOTUNIQ;
 	handle->marked = true;
-	*node = handle->node;
+	victims->nodes[victims->n_nodes++] = handle->node;
 	return 0;
 }
 
-static int find_victims(struct bus1_space *space, const u64 *ids,
-			struct bus1_node **nodes, size_t n)
+static int find_victims(struct bus1_space *space, const u64 *ids, size_t n,
+			struct bus1_victims *victims)
 {
-	size_t i, j;
+	size_t i;
 	int err = 0;
 
-	for (i = 0; i < n; i++) {
-		err = find_victim(space, ids[i], &nodes[i]);
-		if (err)
-			break;
-	}
-	for (j = 0; j < i; j++)
-		nodes[j]->own.marked = false;
+	for (i = 0; i < n && !err; i++)
+		err = find_victim(space, ids[i], victims);
+	for (i = 0; i < victims->n_nodes; i++)
+		victims->nodes[i]->own.marked = false;
+	for (i = 0; i < victims->n_replies; i++)
+		victims->replies[i]->awaited_marked = false;
 	return err;
 }
 
-static int destroy_found(struct bus1_space *space, const u64 *ids,
-			 struct bus1_node **nodes, size_t n, u32 flags)
+/* All or nothing: any of them may be answered at any moment. */
+static int cancel_replies(struct bus1_space *space,
+			  const struct bus1_victims *victims)
+{
+	bool open = true;
+	size_t i;
+
+	spin_lock(&space->data);
+	for (i = 0; i < victims->n_replies; i++)
+		open &= victims->replies[i]->state == BUS1_REPLY_OPEN;
+	for (i = 0; open && i < victims->n_replies; i++)
+		bus1_cancel_locked(victims->replies[i]);
+	spin_unlock(&space->data);
+	return open ? 0 : -ESTALE;
+}
+
+static int destroy_found(struct bus1_space *space, const u64 *ids, size_t n,
+			 struct bus1_victims *victims, u32 flags)
 {
 	bool quiet = flags & BUS1_DESTROY_RELEASE_HANDLES;
 	size_t i;
@@ -251,14 +396,16 @@ static int destroy_found(struct bus1_space *space, const u64 *ids,
 
 	if (space->down)
 		return -ESHUTDOWN;
-	err = find_victims(space, ids, nodes, n);
+	err = find_victims(space, ids, n, victims);
+	if (!err)
+		err = cancel_replies(space, victims);
 	if (err || !n)
 		return err;
 
-	bus1_destroy_nodes(space, nodes, n, quiet);
-	for (i = 0; quiet && i < n; i++) {
-		bus1_handle_unshow(&nodes[i]->own, 1);
-		bus1_node_forget(nodes[i]);
+	bus1_destroy(space, victims, quiet);
+	for (i = 0; quiet && i < victims->n_nodes; i++) {
+		bus1_handle_unshow(&victims->nodes[i]->own, 1);
+		bus1_node_forget(victims->nodes[i]);
 	}
 	return 0;
 }
@@ -266,7 +413,7 @@ static int destroy_found(struct bus1_space *space, const u64 *ids,
 /**
  * bus1_peer_destroy_nodes() - destroy nodes by their IDs
  * @peer:	their owner
- * @ids:	nodes
+ * @ids:	nodes, and requests whose reply is not wanted any more
  * @n:		how many
  * @flags:	BUS1_DESTROY_*
  *
@@ -279,20 +426,24 @@ static int destroy_found(struct bus1_space *space, const u64 *ids,
 int bus1_peer_destroy_nodes(struct bus1_peer *peer, const u64 *ids, size_t n,
 			    u32 flags)
 {
-	struct bus1_node *few[8], **nodes = few;
+	void *few[8], **pointers = few;
+	struct bus1_victims victims = {};
 	int err;
 
 	if (n > ARRAY_SIZE(few)) {
-		nodes = kvmalloc_array(n, sizeof(*nodes), GFP_KERNEL_ACCOUNT);
-		if (!nodes)
+		pointers = kvmalloc_array(n, sizeof(*pointers),
+					  GFP_KERNEL_ACCOUNT);
+		if (!pointers)
 			return -ENOMEM;
 	}
+	victims.nodes = (struct bus1_node **)pointers;
+	victims.replies = (struct bus1_reply **)pointers + n;
 
 	mutex_lock(&peer->space.local);
-	err = destroy_found(&peer->space, ids, nodes, n, flags);
+	err = destroy_found(&peer->space, ids, n, &victims, flags);
 	mutex_unlock(&peer->space.local);
 
-	if (nodes != few)
-		kvfree(nodes);
+	if (pointers != few)
+		kvfree(pointers);
 	return err;
 }

@@ -7,8 +7,23 @@
 
 #include "peer.h"
 
-void bus1_destroy_nodes(struct bus1_space *owner, struct bus1_node **nodes,
-			size_t n, bool quiet);
+/**
+ * struct bus1_victims - what dies in one event
+ * @nodes:	live nodes
+ * @n_nodes:	how many
+ * @replies:	replies that are being cancelled, CANCELLING
+ * @n_replies:	how many
+ */
+struct bus1_victims {
+	struct bus1_node **nodes;
+	size_t n_nodes;
+	struct bus1_reply **replies;
+	size_t n_replies;
+};
+
+bool bus1_cancel_locked(struct bus1_reply *reply);
+void bus1_destroy(struct bus1_space *owner, const struct bus1_victims *victims,
+		  bool quiet);
 int bus1_peer_destroy_nodes(struct bus1_peer *peer, const u64 *ids, size_t n,
 			    u32 flags);
 

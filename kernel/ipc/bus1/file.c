@@ -105,7 +105,7 @@ static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
 	seq_printf(m, "bus1-pool:\t%lu\n",
 		   bus1_pool_resident(&peer->pool) << (PAGE_SHIFT - 10));
 	seq_printf(m, "bus1-nodes:\t%zu\n", space->n_nodes);
-	seq_printf(m, "bus1-ids:\t%zu\n", space->n_handles);
+	seq_printf(m, "bus1-ids:\t%zu\n", space->n_handles + space->n_owed);
 	bus1_object_peek_locked(space);
 	seq_printf(m, "bus1-queued:\t%zu %llu\n", space->queue.n_committed,
 		   space->queued_bytes);
@@ -120,9 +120,10 @@ static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
 
 	seq_printf(m, "bus1-id:\t%llu\n", peer->id);
 	seq_printf(m, "bus1-waiting:\t%d\n", atomic_read(&peer->n_waiting));
-	seq_puts(m, "bus1-owed:\t0\nbus1-awaited:\t0\n");
 
 	mutex_lock(&peer->space.local);
+	seq_printf(m, "bus1-owed:\t%zu\n", peer->space.n_owed);
+	seq_printf(m, "bus1-awaited:\t%zu\n", peer->space.n_awaited);
 	seq_printf(m, "bus1-seed:\t%d\n", !!peer->seed);
 	spin_lock(&peer->space.data);
 	show_peer_locked(m, peer);

@@ -39,6 +39,7 @@ static void __init init_sysctls(void)
 static int __init bus1_init(void)
 {
 	bus1_object_init();
+	bus1_reply_init();
 	bus1_peer_init();
 	init_sysctls();
 	return 0;

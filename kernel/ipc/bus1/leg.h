@@ -10,10 +10,11 @@
 
 /**
  * struct bus1_leg - the way to one destination
- * @name:	destination; without a node for a seed
+ * @name:	destination; without a node for a seed and a reply
  * @to:		the receiver, who lives as long as the node is referenced
  * @ident:	who the receiver is and in whose cgroup, referenced, or NULL
  * @message:	what is on the way to it; NULL when refused or delivered
+ * @lost:	whether there is no memory for this reply: then it is dropped
  * @error:	why it was refused, or 0
  */
 struct bus1_leg {
@@ -21,6 +22,7 @@ struct bus1_leg {
 	struct bus1_peer *to;
 	struct bus1_ident *ident;
 	struct bus1_message *message;
+	bool lost;
 	int error;
 };
 

@@ -39,6 +39,7 @@ struct bus1_message *bus1_message_new(struct bus1_space *space,
 	message->n_bytes = n_bytes;
 	message->n_handles = n_handles;
 	message->n_fds = n_fds;
+	INIT_LIST_HEAD(&message->moved);
 	message->handles = (void *)(message + 1);
 	message->files = (void *)(message->handles + n_handles);
 	return message;
@@ -77,6 +78,7 @@ void bus1_message_free(struct bus1_message *message)
 {
 	if (!message)
 		return;
+	bus1_message_drop_replies(message);
 	bus1_message_drop_handles(message);
 	bus1_message_drop_files(message);
 	give_back(message);
@@ -89,7 +91,8 @@ static void get_amount(const struct bus1_message *message,
 		       struct bus1_amount *amount)
 {
 	amount->of[BUS1_SLICES] = 1;
-	amount->of[BUS1_HANDLES] = message->n_handles;
+	/* Moving a reply handle charges nobody. */
+	amount->of[BUS1_HANDLES] = message->n_handles - message->n_moved;
 	/* Saturated: more than any limit. */
 	amount->of[BUS1_BYTES] = min_t(u64, bus1_message_size(message), U32_MAX);
 	amount->of[BUS1_FDS] = message->n_fds;
@@ -190,6 +193,48 @@ int bus1_message_charge_own(struct bus1_message *message)
 	err = message->space->down ? -ESHUTDOWN : charge_locked(message, NULL);
 	spin_unlock(&message->space->data);
 	return err == -EXFULL ? -ENOBUFS : err;
+}
+
+/**
+ * bus1_message_charge_budget() - charge room for a reply to its receiver
+ * @message:	message with as many bytes, handles and files as may come
+ *
+ * And the handle that the reply's node is.
+ *
+ * Return: 0, -ESHUTDOWN or -ENOBUFS.
+ */
+int bus1_message_charge_budget(struct bus1_message *message)
+{
+	static const struct bus1_amount node = { .of[BUS1_HANDLES] = 1 };
+	struct bus1_space *space = message->space;
+	int err;
+
+	spin_lock(&space->data);
+	err = space->down ? -ESHUTDOWN : charge_locked(message, NULL);
+	if (!err) {
+		err = bus1_quota_charge_own(&space->quota, &node);
+		message->charged.of[BUS1_HANDLES] += !err;
+	}
+	spin_unlock(&space->data);
+	return err == -EXFULL ? -ENOBUFS : err;
+}
+
+/**
+ * bus1_message_trim_locked() - give back what a reply does not need
+ * @message:	reply that is complete; its receiver's @data is held
+ */
+void bus1_message_trim_locked(struct bus1_message *message)
+{
+	struct bus1_amount need, less;
+	enum bus1_resource r;
+
+	get_amount(message, &need);
+	for (r = 0; r < BUS1_RESOURCES; r++)
+		less.of[r] = message->charged.of[r] - need.of[r];
+	bus1_message_uncharge_locked(message, &less);
+	if (!message->written)
+		bus1_pool_shrink(message->pool, &message->slice,
+				 bus1_message_size(message));
 }
 
 /**
@@ -307,6 +352,26 @@ void bus1_message_drop_handles(struct bus1_message *message)
 		message->handles[i] = NULL;
 	}
 	message->n_handles = 0;
+	message->n_moved = 0;
+}
+
+/**
+ * bus1_message_drop_replies() - drop the reply handles that a message carries
+ * @message:	message that was addressed to whoever @message->space is
+ */
+void bus1_message_drop_replies(struct bus1_message *message)
+{
+	struct bus1_reply *reply, *next;
+
+	/* What is freed here was to hold a reply, and carries nothing yet. */
+	if (message->asks)
+		bus1_message_free(bus1_reply_drop(message->asks,
+						  message->space));
+	message->asks = NULL;
+	list_for_each_entry_safe(reply, next, &message->moved, moved) {
+		list_del(&reply->moved);
+		bus1_message_free(bus1_reply_drop(reply, message->space));
+	}
 }
 
 /**

@@ -8,6 +8,7 @@
 #include "ident.h"
 #include "object.h"
 #include "pool.h"
+#include "reply.h"
 
 struct file;
 
@@ -17,20 +18,29 @@ struct file;
  * @slice:	where the payload lies in the receiver's pool
  * @space:	the receiver, who outlives the message
  * @pool:	the receiver's pool
- * @dest:	node it is addressed to, referenced; NULL for a seed
+ * @dest:	node it is addressed to, referenced; NULL for a seed or a reply
+ * @asks:	reply that it asks for, or NULL; holds the holder's reference
+ * @moved:	reply handles that it moves, by &struct bus1_reply.moved, in the
+ *		order of their index; each holds the holder's reference
  * @sender:	who sent it, referenced; NULL once it is received
  * @claim:	claim it is charged under, NULL for the receiver's own
  * @charged:	what is charged; the receiver's @data
  * @n_bytes:	length of the payload
  * @n_handles:	number of @handles
+ * @n_moved:	number of @moved; NULL in @handles stands for each
  * @n_fds:	number of @files
  * @fds_charged: whether @files count against the sender's user
+ * @written:	whether an earlier attempt to fill it failed, so that pages may be
+ *		there that it does not need; a reply's holder's
  * @handles:	carried references, NULL where the node was dead already
  * @files:	carried files, each with a reference
  *
  * Life: allocated, charged and filled by its sender, who owns it until it is
  * committed. Queued, it belongs to the receiver. Received, it is what the
  * slice is embedded in, without handles and files, until that is released.
+ *
+ * A reply is allocated and charged by its receiver, see &struct
+ * bus1_reply.message, and filled by its sender.
  */
 struct bus1_message {
 	struct bus1_entry entry;
@@ -38,13 +48,17 @@ struct bus1_message {
 	struct bus1_space *space;
 	struct bus1_pool *pool;
 	struct bus1_node *dest;
+	struct bus1_reply *asks;
+	struct list_head moved;
 	struct bus1_ident *sender;
 	struct bus1_claim *claim;
 	struct bus1_amount charged;
 	u64 n_bytes;
 	u32 n_handles;
+	u32 n_moved;
 	u32 n_fds;
 	bool fds_charged;
+	bool written;
 	struct bus1_handle **handles;
 	struct file **files;
 };
@@ -56,6 +70,8 @@ void bus1_message_free(struct bus1_message *message);
 
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp);
 int bus1_message_charge_own(struct bus1_message *message);
+int bus1_message_charge_budget(struct bus1_message *message);
+void bus1_message_trim_locked(struct bus1_message *message);
 void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);
 
@@ -68,6 +84,7 @@ void bus1_message_share(struct bus1_message *message);
 int bus1_message_take_files(struct bus1_message *message,
 			    struct file **files);
 void bus1_message_drop_handles(struct bus1_message *message);
+void bus1_message_drop_replies(struct bus1_message *message);
 void bus1_message_drop_files(struct bus1_message *message);
 
 /**

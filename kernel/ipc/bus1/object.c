@@ -569,12 +569,6 @@ void bus1_handle_drop(struct bus1_handle *handle, u64 n)
 	bus1_node_put(node);
 }
 
-static u64 next_id(struct bus1_space *space)
-{
-	return (space->next_id++ << BUS1_HANDLE_ID_SHIFT) |
-	       BUS1_HANDLE_FLAG_MANAGED | BUS1_HANDLE_FLAG_REMOTE;
-}
-
 /* An owner's own destructions are excluded by its local lock. */
 static bool missed_death_locked(const struct bus1_handle *handle)
 {
@@ -617,7 +611,8 @@ u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
 	if (missed)
 		return BUS1_HANDLE_INVALID;
 	if (*charge && !bus1_handle_is_own(handle)) {
-		handle->id = next_id(holder);
+		handle->id = bus1_space_next_id(holder) |
+			     BUS1_HANDLE_FLAG_MANAGED | BUS1_HANDLE_FLAG_REMOTE;
 		link_id(handle);
 	}
 	return handle->id;

@@ -156,7 +156,7 @@ static void fill_info(const struct bus1_peer *peer, struct bus1_peer_info *info)
 	info->used_inflight_fds = quota->used.of[BUS1_FDS];
 	info->id = peer->id;
 	info->n_nodes = peer->space.n_nodes;
-	info->n_handles = peer->space.n_handles;
+	info->n_handles = peer->space.n_handles + peer->space.n_owed;
 	info->n_queued = peer->space.queue.n_committed;
 	info->n_sent = peer->n_sent;
 	info->n_received = peer->n_received;
@@ -353,10 +353,18 @@ int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 	return err;
 }
 
-static int check_one_release(const struct bus1_handle *handle)
+/**
+ * struct victim - a handle to release
+ * @handle:	the handle, or NULL
+ * @reply:	the reply, if it is a reply handle, else NULL
+ */
+struct victim {
+	struct bus1_handle *handle;
+	struct bus1_reply *reply;
+};
+
+static int check_handle(const struct bus1_handle *handle)
 {
-	if (!handle || !handle->n_user)
-		return -ENXIO;
 	if (handle->marked)
 		return -ENOTUNIQ;
 	/* Only calls of its owner, who is us, make a node less live. */
@@ -366,25 +374,49 @@ static int check_one_release(const struct bus1_handle *handle)
 	return 0;
 }
 
-static int check_release(struct bus1_space *space, const u64 *ids,
-			 struct bus1_handle **handles, size_t n)
+static void mark_victim(struct victim *victim, bool marked)
+{
+	if (victim->reply)
+		victim->reply->marked = marked;
+	else
+		victim->handle->marked = marked;
+}
+
+static int find_victim(struct bus1_space *space, u64 id, struct victim *victim)
+{
+	int err;
+
+	victim->reply = NULL;
+	victim->handle = bus1_handle_find(space, id);
+	if (victim->handle && victim->handle->n_user) {
+		err = check_handle(victim->handle);
+	} else {
+		victim->reply = bus1_reply_find_owed(space, id);
+		err = !victim->reply ? -ENXIO :
+		      victim->reply->marked ? -ENOTUNIQ : 0;
+	}
+	if (!err)
+		mark_victim(victim, true);
+	return err;
+}
+
+static int find_victims(struct bus1_space *space, const u64 *ids,
+			struct victim *victims, size_t n)
 {
 	size_t i, j;
 	int err = 0;
 
 	for (i = 0; i < n; i++) {
-		handles[i] = bus1_handle_find(space, ids[i]);
-		err = check_one_release(handles[i]);
+		err = find_victim(space, ids[i], &victims[i]);
 		if (err)
 			break;
-		handles[i]->marked = true;
 	}
 	for (j = 0; j < i; j++)
-		handles[j]->marked = false;
+		mark_victim(&victims[j], false);
 	return err;
 }
 
-static void release_one(struct bus1_handle *handle)
+static void release_handle(struct bus1_handle *handle)
 {
 	struct bus1_node *node = handle->node;
 	bool own = bus1_handle_is_own(handle);
@@ -392,6 +424,16 @@ static void release_one(struct bus1_handle *handle)
 	bus1_handle_unshow(handle, 1);
 	if (own)
 		bus1_node_forget(node);
+}
+
+static void release_victim(struct bus1_space *space, struct victim *victim)
+{
+	if (!victim->reply) {
+		release_handle(victim->handle);
+		return;
+	}
+	bus1_reply_claim(victim->reply, space);
+	bus1_message_free(bus1_reply_drop(victim->reply, space));
 }
 
 /**
@@ -409,25 +451,25 @@ static void release_one(struct bus1_handle *handle)
 int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 			      u32 flags)
 {
-	struct bus1_handle *few[8], **handles = few;
+	struct victim few[8], *victims = few;
 	size_t i;
 	int err;
 
 	if (n > ARRAY_SIZE(few)) {
-		handles = kvmalloc_array(n, sizeof(*handles),
+		victims = kvmalloc_array(n, sizeof(*victims),
 					 GFP_KERNEL_ACCOUNT);
-		if (!handles)
+		if (!victims)
 			return -ENOMEM;
 	}
 
 	mutex_lock(&peer->space.local);
 	err = peer->space.down ? -ESHUTDOWN :
-				 check_release(&peer->space, ids, handles, n);
+				 find_victims(&peer->space, ids, victims, n);
 	for (i = 0; !err && i < n; i++)
-		release_one(handles[i]);
+		release_victim(&peer->space, &victims[i]);
 	mutex_unlock(&peer->space.local);
 
-	if (handles != few)
-		kvfree(handles);
+	if (victims != few)
+		kvfree(victims);
 	return err;
 }

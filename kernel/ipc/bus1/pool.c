@@ -323,6 +323,25 @@ int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size)
 }
 
 /**
+ * bus1_pool_shrink() - give back the end of a slice
+ * @pool:	pool
+ * @slice:	allocated slice, of whose end no page was ever written
+ * @size:	how much is needed of it
+ */
+void bus1_pool_shrink(struct bus1_pool *pool, struct bus1_slice *slice,
+		      u64 size)
+{
+	u64 less;
+
+	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
+	less = slice->size - size;
+	if (!less)
+		return;
+	slice->size = size;
+	set_gap(pool, slice, slice->gap + less);
+}
+
+/**
  * bus1_pool_free() - free a slice
  * @pool:	pool
  * @slice:	allocated slice

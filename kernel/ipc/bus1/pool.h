@@ -65,6 +65,8 @@ int bus1_pool_mmap(struct file *file, struct vm_area_struct *vma);
 unsigned long bus1_pool_resident(const struct bus1_pool *pool);
 
 int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size);
+void bus1_pool_shrink(struct bus1_pool *pool, struct bus1_slice *slice,
+		      u64 size);
 bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice);
 void bus1_pool_punch(struct bus1_pool *pool, struct bus1_slice *slice);
 void bus1_pool_free(struct bus1_pool *pool, struct bus1_slice *slice);

@@ -124,6 +124,35 @@ static void unlink_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 }
 
 /**
+ * bus1_queue_tick() - give an event with one receiver its timestamp
+ * @queue:	queue
+ *
+ * Return: the timestamp, above that of everything that is committed.
+ */
+u64 bus1_queue_tick(struct bus1_queue *queue)
+{
+	queue->clock += 2;
+	return queue->clock;
+}
+
+/**
+ * bus1_queue_insert() - put an entry where it belongs
+ * @queue:	queue
+ * @entry:	entry that is in no queue
+ * @place:	a place that was given on @queue, now or earlier
+ */
+void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
+		       const struct bus1_place *place)
+{
+	if (WARN_ON_ONCE(bus1_entry_queued(entry)))
+		return;
+
+	entry->place = *place;
+	link_entry(queue, entry);
+	queue->n_committed++;
+}
+
+/**
  * bus1_queue_add() - add the entry of an event with one receiver
  * @queue:	queue
  * @entry:	entry that is in no queue
@@ -134,14 +163,9 @@ static void unlink_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
 		    unsigned long key)
 {
-	if (WARN_ON_ONCE(bus1_entry_queued(entry)))
-		return;
+	struct bus1_place place = { bus1_queue_tick(queue), key };
 
-	queue->clock += 2;
-	entry->place.timestamp = queue->clock;
-	entry->place.key = key;
-	link_entry(queue, entry);
-	queue->n_committed++;
+	bus1_queue_insert(queue, entry, &place);
 }
 
 /**
@@ -223,6 +247,17 @@ void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry)
 }
 
 /**
+ * bus1_queue_first() - look at the first entry
+ * @queue:	queue
+ *
+ * Return: the first entry, staged or not, or NULL.
+ */
+struct bus1_entry *bus1_queue_first(const struct bus1_queue *queue)
+{
+	return to_entry(rb_first_cached(&queue->entries));
+}
+
+/**
  * bus1_queue_peek() - look at what can be taken
  * @queue:	queue
  *
@@ -230,7 +265,7 @@ void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry)
  */
 struct bus1_entry *bus1_queue_peek(const struct bus1_queue *queue)
 {
-	struct bus1_entry *first = to_entry(rb_first_cached(&queue->entries));
+	struct bus1_entry *first = bus1_queue_first(queue);
 
 	return first && !bus1_entry_staged(first) ? first : NULL;
 }

@@ -25,11 +25,15 @@ struct bus1_place {
  * @BUS1_ENTRY_MESSAGE:	a message
  * @BUS1_ENTRY_DESTROY:	a handle whose node was destroyed
  * @BUS1_ENTRY_RELEASE:	a node that nobody but its owner refers to
+ * @BUS1_ENTRY_REPLY:	a reply that came, or will not come
+ * @BUS1_ENTRY_CANCELLED: a reply that was cancelled
  */
 enum bus1_entry_type {
 	BUS1_ENTRY_MESSAGE,
 	BUS1_ENTRY_DESTROY,
 	BUS1_ENTRY_RELEASE,
+	BUS1_ENTRY_REPLY,
+	BUS1_ENTRY_CANCELLED,
 };
 
 /**
@@ -69,6 +73,9 @@ void bus1_entry_init(struct bus1_entry *entry, enum bus1_entry_type type);
 
 bool bus1_place_before(const struct bus1_place *a, const struct bus1_place *b);
 
+u64 bus1_queue_tick(struct bus1_queue *queue);
+void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
+		       const struct bus1_place *place);
 void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
 		    unsigned long key);
 u64 bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
@@ -78,6 +85,7 @@ void bus1_queue_commit(struct bus1_queue *queue, struct bus1_entry *entry,
 		       u64 timestamp);
 void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry);
 
+struct bus1_entry *bus1_queue_first(const struct bus1_queue *queue);
 struct bus1_entry *bus1_queue_peek(const struct bus1_queue *queue);
 struct bus1_entry *bus1_queue_next(const struct bus1_entry *entry);
 struct bus1_entry *bus1_queue_after(const struct bus1_queue *queue,

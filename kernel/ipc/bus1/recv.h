@@ -5,29 +5,9 @@
 #ifndef _BUS1_RECV_H
 #define _BUS1_RECV_H
 
-#include <linux/ktime.h>
+#include "deliver.h"
 
-#include "peer.h"
-
-/**
- * struct bus1_recv - how to receive, and what was received
- * @flags:	BUS1_RECV_*
- * @nonblock:	whether not to wait
- * @max_offset:	how much of the pool the caller has mapped
- * @deadline:	CLOCK_MONOTONIC of the host; 0 for none
- * @out:	what was received, in the form of the ABI
- * @store:	hands @out to the caller. Called under a spin lock with page faults
- *		off; on failure, which has to be -EFAULT, nothing is received
- */
-struct bus1_recv {
-	u32 flags;
-	bool nonblock;
-	u64 max_offset;
-	ktime_t deadline;
-	struct bus1_recv_args *out;
-	int (*store)(struct bus1_recv *recv);
-};
-
+void bus1_recv_clear(struct bus1_recv *recv);
 int bus1_peer_recv(struct bus1_peer *peer, struct bus1_recv *recv);
 
 #endif /* _BUS1_RECV_H */

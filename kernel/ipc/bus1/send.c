@@ -37,7 +37,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "leg.h"
+#include "answer.h"
 #include "send.h"
 
 /**
@@ -50,6 +50,10 @@
  * @names:	carried handles
  * @n_created:	how many nodes were created; the sender's @local is held if any
  * @locked:	whether the sender's @local is held
+ * @asks:	reply that this request asks for, or NULL
+ * @n_replies:	how many of @names are reply handles
+ * @claimed:	whether reply handles were claimed, or a slice was
+ * @slice:	slice to release, taken from its peer; or NULL
  * @n_bytes:	length of the payload
  * @buffer:	the payload in kernel memory, or NULL
  * @few_legs:	memory for @legs of a small message
@@ -64,6 +68,10 @@ struct job {
 	struct bus1_name *names;
 	size_t n_created;
 	bool locked;
+	struct bus1_reply *asks;
+	size_t n_replies;
+	bool claimed;
+	struct bus1_slice *slice;
 	size_t n_bytes;
 	void *buffer;
 	struct bus1_leg few_legs[2];
@@ -94,21 +102,42 @@ static int find_name(struct job *job, u64 id, struct bus1_name *name)
 	return err;
 }
 
+/* A reply is sent alone, and to one destination. */
+static bool may_use_replies(const struct job *job)
+{
+	return job->send->n_destinations == 1 &&
+	       !(job->send->flags & BUS1_SEND_CONTINUE);
+}
+
+static int mark_destination(struct job *job, struct bus1_leg *leg)
+{
+	struct bus1_reply *reply = leg->name.reply;
+
+	if (reply) {
+		if (!may_use_replies(job) ||
+		    (job->send->flags & BUS1_SEND_REPLY))
+			return -EINVAL;
+		reply->marked = true;
+		leg->to = bus1_peer_of(reply->requester);
+		return 0;
+	}
+	if (leg->name.handle->marked)
+		return -ENOTUNIQ;
+	leg->name.handle->marked = true;
+	leg->to = bus1_peer_of(leg->name.node->owner);
+	return 0;
+}
+
 static int find_destination(struct job *job, size_t i)
 {
 	struct bus1_leg *leg = &job->legs[i];
 	int err;
 
 	err = find_name(job, job->send->destinations[i], &leg->name);
-	if (!err && leg->name.handle->marked)
-		err = -ENOTUNIQ;
-	if (err) {
-		leg->error = err;
-		return err;
-	}
-	leg->name.handle->marked = true;
-	leg->to = bus1_peer_of(leg->name.node->owner);
-	return 0;
+	if (!err)
+		err = mark_destination(job, leg);
+	leg->error = err;
+	return err;
 }
 
 static int find_destinations(struct job *job)
@@ -124,10 +153,78 @@ static int find_destinations(struct job *job)
 	return err;
 }
 
+static int find_handle(struct job *job, size_t i)
+{
+	struct bus1_name *name = &job->names[i];
+	int err;
+
+	err = find_name(job, job->send->handles[i], name);
+	if (err || !name->reply)
+		return err;
+	if (!may_use_replies(job) || name->reply->marked) {
+		/* It is marked by another name, which unmarks it. */
+		name->reply = NULL;
+		return -EINVAL;
+	}
+	name->reply->marked = true;
+	job->n_replies++;
+	return 0;
+}
+
+static int find_slice(struct job *job)
+{
+	struct bus1_peer *peer = job->peer;
+
+	if (job->send->release == BUS1_OFFSET_INVALID)
+		return 0;
+	spin_lock(&peer->space.data);
+	job->slice = bus1_pool_find(&peer->pool, job->send->release);
+	if (job->slice)
+		bus1_pool_unpublish(&peer->pool, job->slice);
+	spin_unlock(&peer->space.data);
+	return job->slice ? 0 : -ENXIO;
+}
+
+static int find_names(struct job *job)
+{
+	size_t i;
+	int err;
+
+	err = find_destinations(job);
+	job->send->looked_up = true;
+	for (i = 0; !err && i < job->send->n_handles; i++)
+		err = find_handle(job, i);
+	if (!err && (job->send->flags & BUS1_SEND_REPLY))
+		err = bus1_ask(job->peer, &job->send->reply, &job->asks);
+	if (!err)
+		err = find_slice(job);
+	return err;
+}
+
+/* From here on nobody else uses the reply handles. */
+static void claim_names(struct job *job, int err)
+{
+	size_t i;
+
+	for (i = 0; i < job->n_legs; i++) {
+		if (err && job->legs[i].name.reply)
+			job->legs[i].name.reply->marked = false;
+		else
+			bus1_name_claim(&job->legs[i].name, &job->peer->space);
+		job->claimed |= job->legs[i].name.claimed;
+	}
+	for (i = 0; i < job->send->n_handles && (err || job->n_replies); i++) {
+		if (err && job->names[i].reply)
+			job->names[i].reply->marked = false;
+		else
+			bus1_name_claim(&job->names[i], &job->peer->space);
+		job->claimed |= job->names[i].claimed;
+	}
+}
+
 static int look_up(struct job *job)
 {
 	struct bus1_space *space = &job->peer->space;
-	size_t i;
 	int err;
 
 	mutex_lock(&space->local);
@@ -135,10 +232,8 @@ static int look_up(struct job *job)
 	if (space->down)
 		return -ESHUTDOWN;
 
-	err = find_destinations(job);
-	job->send->looked_up = true;
-	for (i = 0; !err && i < job->send->n_handles; i++)
-		err = find_name(job, job->send->handles[i], &job->names[i]);
+	err = find_names(job);
+	claim_names(job, err);
 	if (err || job->n_created)
 		return err;
 	mutex_unlock(&space->local);
@@ -166,10 +261,24 @@ static int build_message(struct job *job, struct bus1_leg *leg)
 	if (!message)
 		return is_seed(job) ? -ENOMEM : -EXFULL;
 	leg->message = message;
+	message->n_moved = job->n_replies;
 	message->sender = bus1_ident_get(job->ident);
 	if (leg->name.node)
 		message->dest = bus1_node_get(leg->name.node);
 	return charge_leg(job, leg);
+}
+
+static int build_answer(struct job *job, struct bus1_leg *leg)
+{
+	struct bus1_answer answer = {
+		.n_bytes = job->n_bytes,
+		.n_handles = job->send->n_handles,
+		.n_moved = job->n_replies,
+		.n_fds = job->send->n_files,
+	};
+
+	leg->ident = bus1_peer_ident(leg->to);
+	return bus1_answer_begin(leg, &answer, job->ident);
 }
 
 static int build_leg(struct job *job, struct bus1_leg *leg)
@@ -177,6 +286,8 @@ static int build_leg(struct job *job, struct bus1_leg *leg)
 	struct mem_cgroup *old;
 	int err;
 
+	if (leg->name.reply)
+		return build_answer(job, leg);
 	if (leg->name.node && bus1_node_is_unreachable(leg->name.node))
 		return -EHOSTUNREACH;
 	/* An inode's worth of memory, once in a peer's life: the caller's. */
@@ -259,6 +370,10 @@ static int copy_legs(struct job *job)
 		set_active_memcg(old);
 		if (err == -EFAULT)
 			return err;
+		if (err && leg->name.reply) {
+			leg->lost = true;
+			err = 0;
+		}
 		if (err)
 			err = refuse_leg(job, leg,
 					 is_seed(job) ? -ENOMEM : -EXFULL);
@@ -277,9 +392,16 @@ static int attach_handles(struct job *job, struct bus1_leg *leg)
 	int err = 0;
 
 	for (i = 0; i < job->send->n_handles && !err; i++)
-		err = bus1_message_attach(leg->message, i, job->names[i].node,
-					  &job->peer->space, BUS1_GFP_RECEIVER);
+		if (job->names[i].node)
+			err = bus1_message_attach(leg->message, i,
+						  job->names[i].node,
+						  &job->peer->space,
+						  BUS1_GFP_RECEIVER);
 	set_active_memcg(old);
+	if (err == -ENOMEM && leg->name.reply) {
+		leg->lost = true;
+		return 0;
+	}
 	if (err == -ENOMEM && !is_seed(job))
 		return -EXFULL;
 	return err;
@@ -321,6 +443,77 @@ static int commit_seed(struct job *job)
 	return 0;
 }
 
+/* Those that were cancelled stay, and arrive as invalid. */
+static void move_replies(struct job *job)
+{
+	struct bus1_leg *leg = &job->legs[0];
+	struct bus1_reply *reply;
+	size_t i;
+
+	for (i = 0; job->n_replies && i < job->send->n_handles; i++) {
+		reply = job->names[i].reply;
+		if (!reply || !bus1_reply_move(reply, &leg->to->space))
+			continue;
+		bus1_reply_get(reply);
+		reply->index = i;
+		list_add_tail(&reply->moved, &leg->message->moved);
+		job->names[i].moved = true;
+	}
+}
+
+static void end_moves(struct job *job, int err)
+{
+	struct bus1_name *name;
+	size_t i;
+
+	for (i = 0; job->n_replies && i < job->send->n_handles; i++) {
+		name = &job->names[i];
+		if (!name->moved)
+			continue;
+		if (err) {
+			list_del_init(&name->reply->moved);
+			bus1_reply_move_back(name->reply, &job->peer->space);
+		} else {
+			bus1_reply_moved(name->reply);
+			name->claimed = false;
+		}
+		bus1_reply_put(name->reply);
+	}
+}
+
+static void open_reply(struct job *job)
+{
+	struct bus1_space *space = &job->peer->space;
+	struct bus1_leg *leg = &job->legs[0];
+
+	leg->message->asks = job->asks;
+	spin_lock(&space->data);
+	bus1_reply_open_locked(job->asks, &leg->to->space, job->send->await);
+	spin_unlock(&space->data);
+}
+
+static void end_request(struct job *job, int err)
+{
+	if (err) {
+		job->legs[0].message->asks = NULL;
+		return;
+	}
+	bus1_reply_moved(job->asks);
+	if (!job->send->await)
+		bus1_reply_put(job->asks);
+	job->asks = NULL;
+}
+
+static int commit_legs(struct job *job, size_t *n_sent)
+{
+	if (!job->legs[0].name.reply)
+		return bus1_legs_commit(job->peer, job->legs, job->n_legs,
+					job->send->flags, n_sent);
+	*n_sent = 1;
+	job->legs[0].error = bus1_answer_commit(&job->legs[0]);
+	return job->legs[0].error;
+}
+
 static int commit(struct job *job)
 {
 	size_t n_sent = 0;
@@ -331,9 +524,14 @@ static int commit(struct job *job)
 	err = bus1_peer_begin(job->peer);
 	if (err)
 		return err;
-	err = bus1_legs_commit(job->peer, job->legs, job->n_legs,
-			       job->send->flags, &n_sent);
-	bus1_peer_end(job->peer, n_sent);
+	move_replies(job);
+	if (job->asks)
+		open_reply(job);
+	err = commit_legs(job, &n_sent);
+	if (job->asks)
+		end_request(job, err);
+	end_moves(job, err);
+	bus1_peer_end(job->peer, err ? 0 : n_sent);
 	return err;
 }
 
@@ -342,7 +540,8 @@ static void wait_for_deaths(struct job *job)
 	size_t i;
 
 	for (i = 0; i < job->n_legs; i++)
-		if (job->legs[i].error == -EHOSTUNREACH && !is_seed(job))
+		if (job->legs[i].error == -EHOSTUNREACH && !is_seed(job) &&
+		    job->legs[i].name.node)
 			bus1_node_wait_dead(job->legs[i].name.node);
 }
 
@@ -354,15 +553,62 @@ static void tell_errors(struct job *job)
 		job->send->errors[i] = job->legs[i].error;
 }
 
+/* Before the handle is given back: a thread that finds it may outrun the notice. */
+static void undo_answer(struct bus1_leg *leg)
+{
+	if (leg->message)
+		bus1_answer_abort(leg);
+	if (leg->error == -EHOSTUNREACH)
+		bus1_reply_wait_cancelled(leg->name.reply);
+}
+
+static void publish_slice(struct job *job)
+{
+	struct bus1_peer *peer = job->peer;
+
+	spin_lock(&peer->space.data);
+	bus1_pool_publish(&peer->pool, job->slice);
+	spin_unlock(&peer->space.data);
+	job->slice = NULL;
+}
+
+/* What the call claimed can be used again, or goes with its peer. */
+static void undo_claims(struct job *job, int err)
+{
+	struct bus1_space *space = &job->peer->space;
+	size_t i;
+
+	if (!job->claimed && !job->slice)
+		return;
+	if (!job->locked)
+		mutex_lock(&space->local);
+	job->locked = true;
+	for (i = 0; i < job->n_legs; i++)
+		bus1_name_unclaim(&job->legs[i].name, space);
+	for (i = 0; i < job->send->n_handles; i++)
+		bus1_name_unclaim(&job->names[i], space);
+	if (err && job->slice && !space->down)
+		publish_slice(job);
+}
+
 /* Give back what is not delivered, and on failure what was created. */
 static void undo(struct job *job, int err)
 {
 	size_t i;
 
 	for (i = 0; i < job->n_legs; i++) {
-		bus1_message_free(job->legs[i].message);
+		if (job->legs[i].name.reply)
+			undo_answer(&job->legs[i]);
+		else
+			bus1_message_free(job->legs[i].message);
 		bus1_ident_put(job->legs[i].ident);
 	}
+	if (job->asks)
+		bus1_ask_abort(job->peer, job->asks, job->send->await,
+			       job->locked);
+	job->asks = NULL;
+	if (err || job->n_replies)
+		undo_claims(job, err);
 	/* Now nothing refers to the nodes that this call created. */
 	for (i = 0; err && i < job->n_legs; i++)
 		bus1_name_abort(&job->legs[i].name);
@@ -383,11 +629,29 @@ static void put_names(struct job *job)
 		bus1_node_put(job->names[i].node);
 }
 
+static int pay_for_reply(struct job *job)
+{
+	struct mem_cgroup *old = set_active_memcg(job->ident->memcg);
+	int err = bus1_ask_pay(job->peer, job->asks);
+
+	set_active_memcg(old);
+	return err;
+}
+
+static void release_slice(struct job *job)
+{
+	if (job->slice)
+		bus1_message_free(bus1_message_of(job->slice));
+	job->slice = NULL;
+}
+
 static int try_send(struct job *job)
 {
 	int err;
 
 	err = look_up(job);
+	if (!err && job->asks)
+		err = pay_for_reply(job);
 	if (!err)
 		err = build_legs(job);
 	if (!err)
@@ -401,6 +665,7 @@ static int try_send(struct job *job)
 		err = -ESHUTDOWN;
 	tell_errors(job);
 	undo(job, err);
+	release_slice(job);
 	wait_for_deaths(job);
 	put_names(job);
 	return err;
@@ -440,6 +705,10 @@ static void reset_job(struct job *job)
 	memset(job->legs, 0, job->n_legs * sizeof(*job->legs));
 	memset(job->names, 0, send->n_handles * sizeof(*job->names));
 	job->n_created = 0;
+	job->asks = NULL;
+	job->n_replies = 0;
+	job->claimed = false;
+	job->slice = NULL;
 	if (is_seed(job))
 		job->legs[0].to = job->peer;
 }
@@ -483,8 +752,9 @@ static int alloc_job(struct job *job)
  * @peer:	who sends
  * @send:	what to send; the syscall layer has checked numbers and flags
  *
- * Return: 0; -ESHUTDOWN; -ENXIO, -EEXIST or -ENOTUNIQ for what is named;
- * -ENOBUFS if the peer may have no more nodes, or for a seed; -EHOSTUNREACH,
+ * Return: 0; -ESHUTDOWN; -ENXIO, -EEXIST or -ENOTUNIQ for what is named, -EINVAL
+ * for a reply handle that may not be used like this; -ENOBUFS if the peer may have
+ * no more nodes, or for a seed or a reply that is asked for; -EHOSTUNREACH,
  * -EDQUOT, -EXFULL or -EMSGSIZE for a destination; -ETOOMANYREFS if the sender
  * has too many descriptors in flight; -EFAULT; -ENOMEM.
  */

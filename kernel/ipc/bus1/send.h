@@ -7,7 +7,7 @@
 
 #include <linux/uio.h>
 
-#include "peer.h"
+#include "ask.h"
 
 /**
  * struct bus1_send - a message to send, in kernel memory
@@ -21,6 +21,11 @@
  * @n_files:	how many
  * @files:	files to pass along; the caller's references stay
  * @payload:	what to send
+ * @reply:	with BUS1_SEND_REPLY the reply that is asked for
+ * @await:	the calling thread if it goes on to wait for the reply, not
+ *		registered yet; registered when the send succeeds. Or NULL
+ * @release:	slice of the sender to release with the send, or
+ *		BUS1_OFFSET_INVALID
  */
 struct bus1_send {
 	u32 flags;
@@ -33,6 +38,9 @@ struct bus1_send {
 	size_t n_files;
 	struct file **files;
 	struct iov_iter payload;
+	struct bus1_budget reply;
+	struct bus1_await *await;
+	u64 release;
 };
 
 int bus1_peer_send(struct bus1_peer *peer, struct bus1_send *send);

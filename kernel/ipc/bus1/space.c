@@ -24,6 +24,10 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 	space->handles = RB_ROOT;
 	space->next_id = 0;
 	space->n_handles = 0;
+	space->owed = RB_ROOT;
+	space->n_owed = 0;
+	space->awaited = RB_ROOT;
+	space->n_awaited = 0;
 	space->n_nodes = 0;
 	bus1_queue_init(&space->queue);
 	space->queued_bytes = 0;

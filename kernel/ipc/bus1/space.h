@@ -29,6 +29,12 @@
  * @next_id:	counter for IDs that the kernel chooses; @local
  * @n_nodes:	live nodes; @data
  * @n_handles:	number of @handles; @local
+ * @owed:	replies that this peer has the handle of, by &struct
+ *		bus1_reply.handle; @local
+ * @n_owed:	number of @owed; @local
+ * @awaited:	replies to requests of this peer that it has not received, by
+ *		&struct bus1_reply.id; @local
+ * @n_awaited:	number of @awaited; @local
  * @queue:	what waits to be received; @data
  * @quota:	limits; @data
  * @forgettable: dead nodes that others dropped the last reference to, by
@@ -50,6 +56,10 @@ struct bus1_space {
 	struct rb_root handles;
 	u64 next_id;
 	size_t n_handles;
+	struct rb_root owed;
+	size_t n_owed;
+	struct rb_root awaited;
+	size_t n_awaited;
 
 	size_t n_nodes;
 	struct bus1_queue queue;
@@ -71,6 +81,17 @@ static inline struct bus1_space *bus1_space_get(struct bus1_space *space)
 {
 	kref_get(&space->ref);
 	return space;
+}
+
+/**
+ * bus1_space_next_id() - choose an ID
+ * @space:	space whose @local is held
+ *
+ * Return: an ID that was never used in @space, without its flags.
+ */
+static inline u64 bus1_space_next_id(struct bus1_space *space)
+{
+	return space->next_id++ << BUS1_HANDLE_ID_SHIFT;
 }
 
 /**

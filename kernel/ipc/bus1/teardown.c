@@ -45,6 +45,7 @@ static void destroy_nodes(struct bus1_peer *peer)
 {
 	struct bus1_space *space = &peer->space;
 	struct bus1_node *nodes[BUS1_BATCH];
+	struct bus1_victims victims = { .nodes = nodes };
 	struct bus1_handle *handle;
 	u64 id = 0;
 	size_t n;
@@ -59,10 +60,82 @@ static void destroy_nodes(struct bus1_peer *peer)
 			handle->node->flushed = true;
 			nodes[n++] = handle->node;
 		}
+		victims.n_nodes = n;
 		if (n)
-			bus1_destroy_nodes(space, nodes, n, true);
+			bus1_destroy(space, &victims, true);
 		cond_resched();
 	} while (n);
+}
+
+/* What came and was not received is thrown away. */
+static bool drop_decided(struct bus1_space *space, struct bus1_reply *reply)
+{
+	struct bus1_message *message = NULL;
+	bool decided;
+
+	spin_lock(&space->data);
+	decided = reply->state == BUS1_REPLY_ANSWERED ||
+		  reply->state == BUS1_REPLY_DROPPED;
+	if (decided) {
+		message = reply->message;
+		bus1_reply_received_locked(reply);
+		bus1_reply_close_locked(reply);
+	}
+	spin_unlock(&space->data);
+	if (!decided)
+		return false;
+	bus1_message_free(message);
+	bus1_reply_forget(reply);
+	return true;
+}
+
+static bool cancel_open(struct bus1_space *space, struct bus1_reply *reply)
+{
+	bool open;
+
+	spin_lock(&space->data);
+	open = bus1_cancel_locked(reply);
+	spin_unlock(&space->data);
+	return open;
+}
+
+/* A request that is not committed yet stays, and finds the peer as it is then. */
+static void cancel_requests(struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_reply *replies[BUS1_BATCH], *reply;
+	struct bus1_victims victims = { .replies = replies };
+	u64 id = 0;
+	size_t n;
+
+	do {
+		n = 0;
+		while (n < BUS1_BATCH &&
+		       (reply = bus1_reply_awaited_after(space, id))) {
+			id = reply->id + 1;
+			if (cancel_open(space, reply))
+				replies[n++] = reply;
+			else
+				drop_decided(space, reply);
+		}
+		victims.n_replies = n;
+		if (n)
+			bus1_destroy(space, &victims, true);
+		cond_resched();
+	} while (n);
+}
+
+static void drop_replies(struct bus1_peer *peer)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_reply *reply;
+
+	while ((reply = rb_entry_safe(rb_first(&space->owed), struct bus1_reply,
+				      rb_owed))) {
+		bus1_reply_claim(reply, space);
+		bus1_message_free(bus1_reply_drop(reply, space));
+		cond_resched();
+	}
 }
 
 /*
@@ -202,7 +275,9 @@ static void flush_peer(struct bus1_peer *peer)
 
 	mark_pinned(peer, true);
 	destroy_nodes(peer);
+	cancel_requests(peer);
 	drop_messages(peer);
+	drop_replies(peer);
 	release_handles(peer);
 	mark_pinned(peer, false);
 	release_slices(peer);

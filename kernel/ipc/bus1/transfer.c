@@ -14,12 +14,14 @@
  * @handle:	the taker's handle with a reference, or NULL of a dead node
  * @shown:	whether it is in the taker's count
  * @charged:	whether it is new to the taker and charged to it
+ * @old:	the giver's ID of a reply handle
  */
 struct gift {
 	struct bus1_name name;
 	struct bus1_handle *handle;
 	bool shown;
 	bool charged;
+	u64 old;
 };
 
 static const struct bus1_amount one_handle = { .of[BUS1_HANDLES] = 1 };
@@ -48,6 +50,40 @@ static void uncharge_gift(struct bus1_space *to, struct gift *gift)
 	gift->charged = false;
 }
 
+/* A reply handle moves. One that was cancelled stays, and no handle arrives. */
+static void move_gift(struct bus1_space *from, struct bus1_space *to,
+		      struct gift *gift, u64 *id)
+{
+	struct bus1_reply *reply = gift->name.reply;
+
+	if (!bus1_reply_move(reply, to))
+		return;
+	bus1_reply_get(reply);
+	gift->name.moved = true;
+	gift->old = reply->handle;
+	bus1_reply_claim(reply, from);
+	bus1_reply_show(reply, to);
+	*id = reply->handle;
+}
+
+static void undo_move(struct bus1_space *from, struct bus1_space *to,
+		      struct gift *gift)
+{
+	struct bus1_reply *reply = gift->name.reply;
+
+	bus1_reply_claim(reply, to);
+	reply->handle = gift->old;
+	bus1_reply_unclaim(reply, from);
+	bus1_reply_move_back(reply, from);
+	bus1_reply_put(reply);
+}
+
+static void end_move(struct gift *gift)
+{
+	bus1_reply_moved(gift->name.reply);
+	bus1_reply_put(gift->name.reply);
+}
+
 static int show_gift(struct bus1_space *from, struct bus1_space *to,
 		     struct gift *gift, u64 *id)
 {
@@ -55,6 +91,10 @@ static int show_gift(struct bus1_space *from, struct bus1_space *to,
 	int err;
 
 	*id = BUS1_HANDLE_INVALID;
+	if (gift->name.reply) {
+		move_gift(from, to, gift, id);
+		return 0;
+	}
 	err = bus1_handle_attach(gift->name.node, from, to, GFP_KERNEL_ACCOUNT,
 				 &gift->handle);
 	if (err || !gift->handle)
@@ -72,8 +112,11 @@ static int show_gift(struct bus1_space *from, struct bus1_space *to,
 	return 0;
 }
 
-static void undo_gift(struct bus1_space *to, struct gift *gift)
+static void undo_gift(struct bus1_space *from, struct bus1_space *to,
+		      struct gift *gift)
 {
+	if (gift->name.moved)
+		undo_move(from, to, gift);
 	if (gift->shown)
 		bus1_handle_hide(gift->handle);
 	uncharge_gift(to, gift);
@@ -82,30 +125,60 @@ static void undo_gift(struct bus1_space *to, struct gift *gift)
 	bus1_name_abort(&gift->name);
 }
 
-static int give(struct bus1_space *from, struct bus1_space *to,
-		struct bus1_transfer *transfer, struct gift *gifts)
+static int find_gift(struct bus1_space *from, struct bus1_space *to,
+		     struct gift *gift, u64 id)
+{
+	int err = bus1_name_find(&gift->name, from, id);
+
+	if (err || !gift->name.reply)
+		return err;
+	if (from == to || gift->name.reply->marked) {
+		gift->name.reply = NULL;
+		return -EINVAL;
+	}
+	gift->name.reply->marked = true;
+	return 0;
+}
+
+static int find_gifts(struct bus1_space *from, struct bus1_space *to,
+		      struct bus1_transfer *transfer, struct gift *gifts)
 {
 	size_t i;
 	int err = 0;
 
+	for (i = 0; i < transfer->n && !err; i++)
+		err = find_gift(from, to, &gifts[i], transfer->from[i]);
+	for (i = 0; i < transfer->n; i++)
+		if (gifts[i].name.reply)
+			gifts[i].name.reply->marked = false;
+	return err;
+}
+
+static int give(struct bus1_space *from, struct bus1_space *to,
+		struct bus1_transfer *transfer, struct gift *gifts)
+{
+	size_t i;
+	int err;
+
 	if (from->down || to->down)
 		return -ESHUTDOWN;
-	for (i = 0; i < transfer->n && !err; i++)
-		err = bus1_name_find(&gifts[i].name, from, transfer->from[i]);
+	err = find_gifts(from, to, transfer, gifts);
 	for (i = 0; i < transfer->n && !err; i++)
 		err = show_gift(from, to, &gifts[i], &transfer->to[i]);
 	return err ?: transfer->store(transfer);
 }
 
-static void finish(struct bus1_space *to, struct bus1_transfer *transfer,
-		   struct gift *gifts, int err)
+static void finish(struct bus1_space *from, struct bus1_space *to,
+		   struct bus1_transfer *transfer, struct gift *gifts, int err)
 {
 	size_t i;
 
 	/* Backwards: what was new to the taker is the first of its kind. */
 	for (i = transfer->n; i--;) {
 		if (err)
-			undo_gift(to, &gifts[i]);
+			undo_gift(from, to, &gifts[i]);
+		else if (gifts[i].name.moved)
+			end_move(&gifts[i]);
 		else if (gifts[i].handle)
 			bus1_node_share(gifts[i].name.node);
 		bus1_node_put(gifts[i].name.node);
@@ -120,7 +193,8 @@ static void finish(struct bus1_space *to, struct bus1_transfer *transfer,
  *
  * All or nothing.
  *
- * Return: 0; -ESHUTDOWN; -ENXIO or -EEXIST for what is named; -ENOBUFS if either
+ * Return: 0; -ESHUTDOWN; -ENXIO or -EEXIST for what is named, -EINVAL for a reply
+ * handle named twice or given to @from itself; -ENOBUFS if either
  * may have no more handles; -EFAULT if the store failed; -ENOMEM.
  */
 int bus1_peer_transfer(struct bus1_peer *from, struct bus1_peer *to,
@@ -139,7 +213,7 @@ int bus1_peer_transfer(struct bus1_peer *from, struct bus1_peer *to,
 
 	bus1_space_lock_two(&from->space, &to->space);
 	err = give(&from->space, &to->space, transfer, gifts);
-	finish(&to->space, transfer, gifts, err);
+	finish(&from->space, &to->space, transfer, gifts, err);
 	bus1_space_unlock_two(&from->space, &to->space);
 
 	if (gifts != few)

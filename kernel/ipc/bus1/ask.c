@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: asking for a reply
+ */
+
+#include <linux/sched/mm.h>
+
+#include "ask.h"
+#include "name.h"
+
+/**
+ * bus1_ask() - prepare the reply that a request asks for
+ * @peer:	who asks; its @local is held
+ * @budget:	what is asked for
+ * @asks:	the reply, known by its ID and not paid for yet
+ *
+ * Return: 0, and bus1_ask_abort() is to follow if the request is not committed;
+ * -EEXIST if the ID is taken; -ENOMEM.
+ */
+int bus1_ask(struct bus1_peer *peer, const struct bus1_budget *budget,
+	     struct bus1_reply **asks)
+{
+	struct bus1_reply *reply;
+
+	if (!bus1_name_is_free(&peer->space, budget->id))
+		return -EEXIST;
+	reply = bus1_reply_new(&peer->space, budget->id);
+	if (!reply)
+		return -ENOMEM;
+	reply->max_bytes = budget->max_bytes;
+	reply->max_handles = budget->max_handles;
+	reply->max_fds = budget->max_fds;
+	bus1_reply_expect(reply);
+	*asks = reply;
+	return 0;
+}
+
+/**
+ * bus1_ask_pay() - pay for a reply
+ * @peer:	who asks
+ * @asks:	the reply
+ *
+ * What stays with the peer its cgroup pays, whoever calls.
+ *
+ * Return: 0; -ESHUTDOWN; -ENOBUFS if the peer may have no more; -ENOMEM.
+ */
+int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks)
+{
+	struct bus1_message *message;
+	int err;
+
+	err = bus1_pool_prepare(&peer->pool);
+	if (err)
+		return err;
+	message = bus1_message_new(&peer->space, &peer->pool, asks->max_bytes,
+				   asks->max_handles, asks->max_fds,
+				   GFP_KERNEL_ACCOUNT);
+	if (!message)
+		return -ENOMEM;
+	err = bus1_message_charge_budget(message);
+	if (err)
+		bus1_message_free(message);
+	else
+		asks->message = message;
+	return err;
+}
+
+/**
+ * bus1_ask_abort() - undo bus1_ask() and bus1_ask_pay()
+ * @peer:	who asks
+ * @asks:	the reply, carried by no message
+ * @await:	who is registered for it, or NULL
+ * @locked:	whether the @local of @peer is held
+ */
+void bus1_ask_abort(struct bus1_peer *peer, struct bus1_reply *asks,
+		    struct bus1_await *await, bool locked)
+{
+	bus1_message_free(bus1_reply_abort(asks, await));
+	if (!locked)
+		mutex_lock(&peer->space.local);
+	bus1_reply_forget(asks);
+	if (!locked)
+		mutex_unlock(&peer->space.local);
+	bus1_reply_put(asks);
+	bus1_reply_put(asks);
+}

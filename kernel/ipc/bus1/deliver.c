@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: handing one message to its receiver
+ */
+
+/**
+ * DOC: delivery
+ *
+ * A message is taken in two parts. First everything that can fail or sleep, with
+ * the message left where it is: descriptors are reserved, handles are counted and
+ * get IDs, both are written into the slice. Then, under the data lock and with page
+ * faults off, the result is stored and the message unlinked. If the store fails,
+ * the first part is undone.
+ *
+ * Nobody else takes the message meanwhile, or sees the handles: that needs the
+ * peer's local lock.
+ */
+
+#include <linux/bug.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/pid.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/uidgid.h>
+#include <linux/user_namespace.h>
+
+#include "deliver.h"
+
+/**
+ * struct delivery - a message that is being received
+ * @peer:	receiver, whose @local is held
+ * @recv:	what was asked for
+ * @message:	the message
+ * @place:	its place; the timestamp is 0 for a seed
+ * @reply:	the reply that it is, or NULL
+ * @moved:	the last reply handle that was shown; the list's head if none was
+ * @asked:	whether the handle for its own reply is shown
+ * @shown:	how many of its handles were looked at
+ * @kept:	how many of their charges went over to handles
+ * @fds:	reserved descriptors, -1 where there is none; NULL without
+ * @n_fds:	how many of them were looked at
+ */
+struct delivery {
+	struct bus1_peer *peer;
+	struct bus1_recv *recv;
+	struct bus1_message *message;
+	struct bus1_place place;
+	struct bus1_reply *reply;
+	struct list_head *moved;
+	bool asked;
+	u32 shown;
+	u32 kept;
+	int *fds;
+	u32 n_fds;
+};
+
+static void fill_message(struct bus1_recv_args *out,
+			 const struct bus1_message *message)
+{
+	out->offset = message->slice.offset;
+	out->n_bytes = message->n_bytes;
+	out->n_handles = message->n_handles;
+	out->n_fds = message->n_fds;
+}
+
+static void fill_sender(struct bus1_recv_args *out,
+			const struct bus1_ident *sender)
+{
+	struct user_namespace *ns = current_user_ns();
+
+	out->sender_pid = pid_vnr(sender->pid);
+	out->sender_uid = from_kuid_munged(ns, sender->uid);
+	out->sender_gid = from_kgid_munged(ns, sender->gid);
+}
+
+static int reserve_fd(struct file *file)
+{
+	if (security_file_receive(file))
+		return -1;
+	return get_unused_fd_flags(O_CLOEXEC);
+}
+
+static int reserve_fds(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	u32 i;
+	int fd;
+
+	if (!message->n_fds)
+		return 0;
+	d->fds = kmalloc_array(message->n_fds, sizeof(*d->fds),
+			       GFP_KERNEL_ACCOUNT);
+	if (!d->fds)
+		return -ENOMEM;
+	for (i = 0; i < message->n_fds; i++) {
+		fd = -1;
+		if (d->recv->flags & BUS1_RECV_INSTALL_FDS)
+			fd = reserve_fd(message->files[i]);
+		if (fd < -1)
+			return fd;
+		d->fds[i] = fd;
+		d->n_fds++;
+	}
+	return bus1_pool_fill(message->pool, &message->slice,
+			      bus1_message_fds_at(message), d->fds,
+			      message->n_fds * sizeof(*d->fds));
+}
+
+static void unreserve_fds(struct delivery *d)
+{
+	u32 i;
+
+	for (i = 0; i < d->n_fds; i++)
+		if (d->fds[i] >= 0)
+			put_unused_fd(d->fds[i]);
+	kfree(d->fds);
+	d->fds = NULL;
+	d->n_fds = 0;
+}
+
+static void install_fds(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	u32 i;
+
+	for (i = 0; i < d->n_fds; i++) {
+		if (d->fds[i] < 0)
+			continue;
+		fd_install(d->fds[i], message->files[i]);
+		message->files[i] = NULL;
+	}
+	kfree(d->fds);
+}
+
+static bool is_valid(const struct delivery *d, u32 i)
+{
+	const struct bus1_handle *handle = d->message->handles[i];
+
+	if (!handle)
+		return false;
+	if (bus1_handle_is_own(handle) && handle->node->flushed)
+		return false;
+	return !d->place.timestamp ||
+	       !bus1_node_dead_before(handle->node, &d->place);
+}
+
+static struct bus1_reply *next_moved(struct delivery *d, u32 i)
+{
+	struct list_head *next = d->moved->next;
+	struct bus1_reply *reply = list_entry(next, struct bus1_reply, moved);
+
+	return next != &d->message->moved && reply->index == i ? reply : NULL;
+}
+
+static u64 show_handle(struct delivery *d, u32 i)
+{
+	struct bus1_reply *reply = next_moved(d, i);
+	bool charge;
+	u64 id;
+
+	if (reply) {
+		bus1_reply_show(reply, &d->peer->space);
+		d->moved = &reply->moved;
+		return reply->handle;
+	}
+	if (!is_valid(d, i))
+		return BUS1_HANDLE_INVALID;
+	id = bus1_handle_show(d->message->handles[i], d->message->claim, &charge);
+	d->kept += charge;
+	if (id == BUS1_HANDLE_INVALID) {
+		bus1_handle_drop(d->message->handles[i], 1);
+		d->message->handles[i] = NULL;
+	}
+	return id;
+}
+
+static int show_handles(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	u64 at = bus1_message_handles_at(message);
+	u64 ids[16];
+	u32 n;
+	int err = 0;
+
+	while (d->shown < message->n_handles && !err) {
+		for (n = 0; n < ARRAY_SIZE(ids) &&
+			    d->shown < message->n_handles; n++)
+			ids[n] = show_handle(d, d->shown++);
+		err = bus1_pool_fill(message->pool, &message->slice, at, ids,
+				     n * sizeof(*ids));
+		at += n * sizeof(*ids);
+	}
+	return err;
+}
+
+static void show_reply(struct delivery *d)
+{
+	struct bus1_reply *reply = d->message->asks;
+
+	if (!reply)
+		return;
+	bus1_reply_show(reply, &d->peer->space);
+	d->recv->out->reply = reply->handle;
+	d->asked = true;
+}
+
+static void hide_replies(struct delivery *d)
+{
+	struct list_head *head = &d->message->moved;
+
+	for (; d->moved != head; d->moved = d->moved->prev)
+		bus1_reply_claim(list_entry(d->moved, struct bus1_reply, moved),
+				 &d->peer->space);
+	if (d->asked)
+		bus1_reply_claim(d->message->asks, &d->peer->space);
+	d->asked = false;
+}
+
+static void hide_handles(struct delivery *d)
+{
+	hide_replies(d);
+	while (d->shown) {
+		d->shown--;
+		if (is_valid(d, d->shown))
+			bus1_handle_hide(d->message->handles[d->shown]);
+	}
+	d->kept = 0;
+}
+
+/* What was shown belongs to the receiver now. */
+static void settle_replies(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	struct list_head *first;
+
+	if (d->asked)
+		message->asks = NULL;
+	while (d->moved != &message->moved) {
+		first = message->moved.next;
+		if (first == d->moved)
+			d->moved = &message->moved;
+		list_del(first);
+	}
+	/* Of a message whose slice is lost, nothing was. */
+	bus1_message_drop_replies(message);
+}
+
+/* What was shown is a count now; the other references are dropped. */
+static void settle_handles(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	struct bus1_handle *handle;
+	struct bus1_node *node;
+	u32 i;
+
+	for (i = 0; i < message->n_handles; i++) {
+		handle = message->handles[i];
+		if (!handle || (i < d->shown && is_valid(d, i)))
+			continue;
+		node = bus1_handle_is_own(handle) ? handle->node : NULL;
+		bus1_handle_drop(handle, 1);
+		if (node)
+			bus1_node_forget(node);
+	}
+	message->n_handles = 0;
+	message->n_moved = 0;
+}
+
+static void settle_charge_locked(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	struct bus1_amount rest = {};
+
+	/* The handles that are new keep their part. */
+	message->charged.of[BUS1_HANDLES] -= d->kept;
+	rest.of[BUS1_HANDLES] = message->charged.of[BUS1_HANDLES];
+	rest.of[BUS1_FDS] = message->charged.of[BUS1_FDS];
+	bus1_message_uncharge_locked(message, &rest);
+}
+
+/* The last part: it fails only with the store, and then nothing has changed. */
+static int take_message(struct delivery *d, bool publish)
+{
+	struct bus1_message *message = d->message;
+	struct bus1_space *space = message->space;
+	int err;
+
+	d->recv->out->type = BUS1_MSG_DATA;
+	spin_lock(&space->data);
+	err = d->recv->store(d->recv);
+	if (err) {
+		spin_unlock(&space->data);
+		return err;
+	}
+	if (d->reply)
+		bus1_reply_received_locked(d->reply);
+	else if (message->dest)
+		bus1_message_dequeued_locked(message);
+	d->peer->n_received += d->reply || message->dest;
+	settle_charge_locked(d);
+	if (publish)
+		bus1_pool_publish(message->pool, &message->slice);
+	spin_unlock(&space->data);
+	return 0;
+}
+
+static void settle_message(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	struct bus1_node *dest = message->dest;
+
+	settle_replies(d);
+	settle_handles(d);
+	install_fds(d);
+	bus1_message_drop_files(message);
+	bus1_ident_put(message->sender);
+	message->sender = NULL;
+	message->dest = NULL;
+	if (dest)
+		bus1_node_forget(dest);
+	bus1_node_put(dest);
+	if (d->reply)
+		bus1_reply_forget(d->reply);
+}
+
+static int prepare_slice(struct delivery *d)
+{
+	const struct bus1_message *message = d->message;
+	u64 size = bus1_message_size(message);
+	int err;
+
+	/* Where there is nothing to read, nothing can be missing. */
+	if (!size)
+		return 0;
+	if (message->slice.offset > d->recv->max_offset ||
+	    size > d->recv->max_offset - message->slice.offset)
+		return -ERANGE;
+	err = bus1_pool_check(message->pool, &message->slice);
+	if (!err)
+		err = reserve_fds(d);
+	return err ?: show_handles(d);
+}
+
+static int prepare_delivery(struct delivery *d)
+{
+	int err = prepare_slice(d);
+
+	if (!err)
+		show_reply(d);
+	return err;
+}
+
+/* The slice is lost, for good: say so, and keep the rest of the queue going. */
+static int take_damaged(struct delivery *d)
+{
+	struct bus1_recv_args *out = d->recv->out;
+	int err;
+
+	unreserve_fds(d);
+	hide_handles(d);
+	show_reply(d);
+	out->offset = BUS1_OFFSET_INVALID;
+	out->n_handles = 0;
+	out->n_fds = 0;
+	err = take_message(d, false);
+	if (err)
+		return err;
+	settle_message(d);
+	bus1_message_free(d->message);
+	return 0;
+}
+
+static int deliver(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	struct bus1_recv_args *out = d->recv->out;
+	int err;
+
+	fill_message(out, message);
+	err = prepare_delivery(d);
+	if (!err || err == -EIO) {
+		fill_sender(out, message->sender);
+		if (d->reply)
+			out->destination = d->reply->id;
+		else if (message->dest)
+			out->destination = message->dest->own.id;
+	}
+	if (err == -EIO)
+		return take_damaged(d);
+	if (!err)
+		err = take_message(d, true);
+	if (err) {
+		unreserve_fds(d);
+		hide_handles(d);
+		out->reply = BUS1_HANDLE_INVALID;
+		return err;
+	}
+	settle_message(d);
+	return 0;
+}
+
+/**
+ * bus1_deliver() - hand a message to its receiver
+ * @peer:	receiver, whose @local is held
+ * @recv:	how; @recv->out is cleared, but for the flags
+ * @message:	a seed's copy, or a message, or a reply, that waits to be received
+ * @place:	its place, or NULL for a seed
+ * @reply:	the reply that @message is, or NULL
+ *
+ * Return: 0; -ERANGE, -EMFILE or -ENFILE, with what the message needs in
+ * @recv->out; -EFAULT if the store failed; -ENOMEM. On failure nothing was
+ * received.
+ */
+int bus1_deliver(struct bus1_peer *peer, struct bus1_recv *recv,
+		 struct bus1_message *message, const struct bus1_place *place,
+		 struct bus1_reply *reply)
+{
+	struct delivery d = {
+		.peer = peer,
+		.recv = recv,
+		.message = message,
+		.reply = reply,
+		.moved = &message->moved,
+	};
+
+	lockdep_assert_held(&peer->space.local);
+
+	if (place)
+		d.place = *place;
+	return deliver(&d);
+}

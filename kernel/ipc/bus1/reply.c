@@ -1,0 +1,559 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: prepaid replies
+ */
+
+/**
+ * DOC: replies
+ *
+ * A request makes a reply: a right to send one message to the requester, paid for
+ * by the requester before anything is sent. The requester knows it by an ID of its
+ * own choosing, the peer that has the right by a reply handle. A reply handle is
+ * at one place at any time: known to a peer by an ID (&struct bus1_space.owed),
+ * carried by a message, or claimed by a call of its holder that uses it. Taking it
+ * out of @owed is the claim, so of two calls that use it one finds nothing.
+ *
+ * What becomes of a reply is decided under the requester's data lock, once:
+ * OPEN turns into ANSWERED, DROPPED or CANCELLING. So for each request exactly one
+ * of these happens::
+ *
+ *	holder, replying		requester, cancelling
+ *	lock; OPEN; @filling; unlock
+ *	write into the slice
+ *					lock; OPEN -> CANCELLING; unlock
+ *	lock; not OPEN; unlock
+ *	free the message, -EHOSTUNREACH
+ *
+ * A cancelled message that is not @filling is freed by the canceller; one that is
+ * by the holder, and its charge is given back by the canceller all the same.
+ *
+ * Whom to tell of a cancellation is @holder. A message or a transfer that moves
+ * the handle sets it before it commits, and counts in @n_transit until then; it
+ * gives up when it finds the reply cancelled. The canceller waits for @n_transit to
+ * become 0, which takes no more than a commit::
+ *
+ *	mover				canceller
+ *	lock; OPEN; holder = B, n_transit = 1; unlock
+ *					lock; CANCELLING; unlock; wait
+ *	commit to B
+ *	lock; n_transit = 0; unlock; wake
+ *					stage the notice on B: behind the message
+ *
+ * Without the wait the notice would get to B before the message, and be about a
+ * handle that B does not know.
+ *
+ * A thread that waits for one reply registers itself in @await. What comes then
+ * gets its place in the order but not in the queue. If the thread leaves without
+ * taking it, it is put into the queue at that place.
+ *
+ * Locks: both @local and @data of the requester and of the holder are taken, never
+ * two @data at once, and the @local of the other side never.
+ */
+
+#include <linux/bug.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/wait_bit.h>
+
+#include "reply.h"
+
+static struct kmem_cache *reply_cache;
+
+/**
+ * bus1_reply_init() - make the cache of this room
+ *
+ * Return: 0. Panics when there is no memory at boot.
+ */
+int __init bus1_reply_init(void)
+{
+	reply_cache = kmem_cache_create("bus1_reply", sizeof(struct bus1_reply),
+					0, SLAB_ACCOUNT | SLAB_PANIC, NULL);
+	return 0;
+}
+
+/**
+ * bus1_reply_new() - make a reply for a request that is to be sent
+ * @requester:	who asks
+ * @id:		its ID
+ *
+ * Return: the reply, in state NEW, with a reference for the caller, one for the
+ * requester and one for the holder; or NULL.
+ */
+struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
+{
+	struct bus1_reply *reply = kmem_cache_alloc(reply_cache, GFP_KERNEL);
+
+	if (!reply)
+		return NULL;
+	refcount_set(&reply->ref, 3);
+	reply->requester = bus1_space_get(requester);
+	reply->id = id;
+	RB_CLEAR_NODE(&reply->rb_awaited);
+	reply->awaited_marked = false;
+	reply->state = BUS1_REPLY_NEW;
+	reply->holder = NULL;
+	reply->n_transit = 0;
+	reply->filling = false;
+	reply->message = NULL;
+	reply->await = NULL;
+	reply->handed = false;
+	INIT_LIST_HEAD(&reply->moved);
+	reply->handle = BUS1_HANDLE_INVALID;
+	reply->marked = false;
+	reply->gone = false;
+	reply->stage_at = NULL;
+	reply->size = 0;
+	bus1_entry_init(&reply->entry, BUS1_ENTRY_REPLY);
+	return reply;
+}
+
+/**
+ * bus1_reply_put() - put a reference to a reply's memory
+ * @reply:	reply, or NULL
+ *
+ * May sleep: the last reference may be the last to its requester, too.
+ */
+void bus1_reply_put(struct bus1_reply *reply)
+{
+	if (!reply || !refcount_dec_and_test(&reply->ref))
+		return;
+	bus1_space_put(reply->requester);
+	kmem_cache_free(reply_cache, reply);
+}
+
+/**
+ * bus1_reply_awaited_after() - find the awaited reply with the next higher ID
+ * @space:	requester, whose @local is held
+ * @id:		lower bound, inclusive
+ *
+ * Return: the reply with the lowest ID that is at least @id, or NULL.
+ */
+struct bus1_reply *bus1_reply_awaited_after(struct bus1_space *space, u64 id)
+{
+	struct rb_node *rb = space->awaited.rb_node;
+	struct bus1_reply *reply, *found = NULL;
+
+	lockdep_assert_held(&space->local);
+
+	while (rb) {
+		reply = rb_entry(rb, struct bus1_reply, rb_awaited);
+		if (reply->id >= id) {
+			found = reply;
+			rb = rb->rb_left;
+		} else {
+			rb = rb->rb_right;
+		}
+	}
+	return found;
+}
+
+/**
+ * bus1_reply_find_awaited() - find a reply by the requester's ID
+ * @space:	requester, whose @local is held
+ * @id:		ID
+ *
+ * Return: the reply, or NULL.
+ */
+struct bus1_reply *bus1_reply_find_awaited(struct bus1_space *space, u64 id)
+{
+	struct bus1_reply *reply = bus1_reply_awaited_after(space, id);
+
+	return reply && reply->id == id ? reply : NULL;
+}
+
+/**
+ * bus1_reply_find_owed() - find a reply by the holder's ID
+ * @space:	holder, whose @local is held
+ * @id:		ID
+ *
+ * Return: the reply, or NULL.
+ */
+struct bus1_reply *bus1_reply_find_owed(struct bus1_space *space, u64 id)
+{
+	struct rb_node *rb = space->owed.rb_node;
+	struct bus1_reply *reply;
+
+	lockdep_assert_held(&space->local);
+
+	while (rb) {
+		reply = rb_entry(rb, struct bus1_reply, rb_owed);
+		if (id == reply->handle)
+			return reply;
+		rb = id < reply->handle ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
+
+/**
+ * bus1_reply_expect() - make a reply known to its requester
+ * @reply:	reply whose requester's @local is held, with an ID that is free
+ */
+void bus1_reply_expect(struct bus1_reply *reply)
+{
+	struct bus1_space *space = reply->requester;
+	struct rb_node **link = &space->awaited.rb_node, *parent = NULL;
+
+	lockdep_assert_held(&space->local);
+
+	while (*link) {
+		parent = *link;
+		if (reply->id < rb_entry(parent, struct bus1_reply, rb_awaited)->id)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&reply->rb_awaited, parent, link);
+	rb_insert_color(&reply->rb_awaited, &space->awaited);
+	space->n_awaited++;
+}
+
+/**
+ * bus1_reply_forget() - the requester does not wait any more, its ID is free
+ * @reply:	reply whose requester's @local is held; may be gone afterwards
+ */
+void bus1_reply_forget(struct bus1_reply *reply)
+{
+	struct bus1_space *space = reply->requester;
+
+	lockdep_assert_held(&space->local);
+
+	if (RB_EMPTY_NODE(&reply->rb_awaited))
+		return;
+	rb_erase(&reply->rb_awaited, &space->awaited);
+	RB_CLEAR_NODE(&reply->rb_awaited);
+	space->n_awaited--;
+	bus1_reply_put(reply);
+}
+
+/**
+ * bus1_reply_open_locked() - the request is about to be committed
+ * @reply:	new reply whose requester's @data is held
+ * @holder:	who is to receive the request
+ * @await:	who waits for the reply, and gets the caller's reference; or NULL
+ *
+ * bus1_reply_moved() is to follow.
+ */
+void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
+			    struct bus1_await *await)
+{
+	lockdep_assert_held(&reply->requester->data);
+
+	reply->state = BUS1_REPLY_OPEN;
+	reply->holder = holder;
+	reply->n_transit = 1;
+	reply->await = await;
+	if (await)
+		await->reply = reply;
+}
+
+/**
+ * bus1_reply_move() - a reply handle is about to get to another holder
+ * @reply:	reply that the caller has claimed
+ * @to:		new holder
+ *
+ * Return: true, and bus1_reply_moved() is to follow; or false if the reply was
+ * cancelled, and stays where it is.
+ */
+bool bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to)
+{
+	bool open;
+
+	spin_lock(&reply->requester->data);
+	open = reply->state == BUS1_REPLY_OPEN;
+	if (open) {
+		reply->holder = to;
+		reply->n_transit++;
+	}
+	spin_unlock(&reply->requester->data);
+	return open;
+}
+
+/**
+ * bus1_reply_moved() - what moves a reply handle is committed
+ * @reply:	reply, with a reference of the caller's
+ */
+void bus1_reply_moved(struct bus1_reply *reply)
+{
+	bool wake;
+
+	spin_lock(&reply->requester->data);
+	smp_store_release(&reply->n_transit, reply->n_transit - 1);
+	wake = reply->state == BUS1_REPLY_CANCELLING;
+	spin_unlock(&reply->requester->data);
+	if (!wake)
+		return;
+	/* Orders the count before the look for a waiter. */
+	smp_mb();
+	wake_up_var(&reply->n_transit);
+}
+
+/**
+ * bus1_reply_move_back() - what was to move a reply handle is not committed
+ * @reply:	reply
+ * @to:		who claimed it
+ */
+void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to)
+{
+	spin_lock(&reply->requester->data);
+	reply->holder = to;
+	spin_unlock(&reply->requester->data);
+	bus1_reply_moved(reply);
+}
+
+/**
+ * bus1_reply_arrive_locked() - a reply is decided: it is there, or will not come
+ * @reply:	open reply whose requester's @data is held
+ * @state:	ANSWERED or DROPPED
+ * @size:	how many bytes of the pool it takes
+ *
+ * It gets its place, and goes to the thread that waits for it or into the queue.
+ *
+ * Return: true if it is in the queue, and the requester is to be woken,
+ * bus1_space_wake(), without the lock.
+ */
+bool bus1_reply_arrive_locked(struct bus1_reply *reply,
+			      enum bus1_reply_state state, u64 size)
+{
+	struct bus1_space *space = reply->requester;
+
+	lockdep_assert_held(&space->data);
+
+	reply->holder = NULL;
+	reply->size = size;
+	reply->place.timestamp = bus1_queue_tick(&space->queue);
+	reply->place.key = (unsigned long)reply;
+	reply->handed = reply->await;
+	if (!reply->handed) {
+		bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
+		space->queued_bytes += size;
+	}
+	/* Pairs with the acquire in await.c, is_decided(). */
+	smp_store_release(&reply->state, state);
+	/* Under the lock: @await is on a stack, and leaves under it. */
+	if (reply->handed)
+		wake_up_interruptible_sync_poll(&reply->await->waitq, EPOLLIN);
+	return !reply->handed;
+}
+
+/**
+ * bus1_reply_close_locked() - nothing is to be received any more
+ * @reply:	reply whose requester's @data is held
+ */
+void bus1_reply_close_locked(struct bus1_reply *reply)
+{
+	lockdep_assert_held(&reply->requester->data);
+
+	/* Pairs with the acquire in bus1_reply_wait_cancelled() and await.c. */
+	smp_store_release(&reply->state, BUS1_REPLY_CLOSED);
+	if (reply->await)
+		wake_up_interruptible(&reply->await->waitq);
+}
+
+/**
+ * bus1_reply_received_locked() - what came is received, or thrown away
+ * @reply:	answered or dropped reply; the requester's @local and @data are
+ *		held
+ */
+void bus1_reply_received_locked(struct bus1_reply *reply)
+{
+	struct bus1_space *space = reply->requester;
+
+	lockdep_assert_held(&space->data);
+
+	if (!reply->handed) {
+		bus1_queue_remove(&space->queue, &reply->entry);
+		space->queued_bytes -= reply->size;
+	}
+	reply->handed = false;
+	reply->message = NULL;
+	/* Pairs with the acquire in await.c: nobody touches it any more. */
+	smp_store_release(&reply->await, NULL);
+	WRITE_ONCE(reply->state, BUS1_REPLY_CLOSED);
+}
+
+/**
+ * bus1_reply_overtakes_locked() - whether there is something before a reply
+ * @reply:	answered reply whose requester's @data is held
+ *
+ * Return: true if earlier entries are queued, or staged.
+ */
+bool bus1_reply_overtakes_locked(const struct bus1_reply *reply)
+{
+	const struct bus1_entry *first;
+
+	lockdep_assert_held(&reply->requester->data);
+
+	first = bus1_queue_first(&reply->requester->queue);
+	return first && bus1_place_before(&first->place, &reply->place);
+}
+
+/**
+ * bus1_reply_leave_locked() - a thread does not wait for a reply any more
+ * @await:	the thread, registered; the requester's @data is held
+ *
+ * What was handed to it and not taken goes into the queue.
+ *
+ * Return: true if it does, and the requester is to be woken.
+ */
+bool bus1_reply_leave_locked(struct bus1_await *await)
+{
+	struct bus1_reply *reply = await->reply;
+	struct bus1_space *space = reply->requester;
+
+	lockdep_assert_held(&space->data);
+
+	if (reply->await != await)
+		return false;
+	reply->await = NULL;
+	if (!reply->handed)
+		return false;
+	reply->handed = false;
+	bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
+	space->queued_bytes += reply->size;
+	return true;
+}
+
+/**
+ * bus1_reply_abort() - undo bus1_reply_new()
+ * @reply:	reply of a request that was not committed
+ * @await:	who was registered for it, or NULL
+ *
+ * bus1_reply_forget() is to follow, and the references of the holder and of the
+ * caller are to be put.
+ *
+ * Return: what was to hold the reply, for the caller to free; or NULL.
+ */
+struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
+				      struct bus1_await *await)
+{
+	struct bus1_space *requester = reply->requester;
+	struct bus1_message *message;
+	bool opened;
+
+	spin_lock(&requester->data);
+	opened = reply->state != BUS1_REPLY_NEW;
+	reply->holder = NULL;
+	message = reply->message;
+	reply->message = NULL;
+	if (reply->state != BUS1_REPLY_CANCELLING)
+		bus1_reply_close_locked(reply);
+	if (await)
+		await->reply = NULL;
+	spin_unlock(&requester->data);
+	if (opened)
+		bus1_reply_moved(reply);
+	return message;
+}
+
+static void link_owed(struct bus1_reply *reply, struct bus1_space *holder)
+{
+	struct rb_node **link = &holder->owed.rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		if (reply->handle < rb_entry(parent, struct bus1_reply, rb_owed)->handle)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&reply->rb_owed, parent, link);
+	rb_insert_color(&reply->rb_owed, &holder->owed);
+	holder->n_owed++;
+}
+
+/**
+ * bus1_reply_show() - give a reply handle that arrived an ID
+ * @reply:	reply that is in no tree
+ * @holder:	who got it; its @local is held
+ */
+void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder)
+{
+	lockdep_assert_held(&holder->local);
+
+	reply->handle = bus1_space_next_id(holder) | BUS1_HANDLE_FLAG_MANAGED;
+	if (holder != reply->requester)
+		reply->handle |= BUS1_HANDLE_FLAG_REMOTE;
+	link_owed(reply, holder);
+}
+
+/**
+ * bus1_reply_claim() - take a reply handle from those that its holder can use
+ * @reply:	reply that @holder has an ID for
+ * @holder:	holder, whose @local is held
+ */
+void bus1_reply_claim(struct bus1_reply *reply, struct bus1_space *holder)
+{
+	lockdep_assert_held(&holder->local);
+
+	rb_erase(&reply->rb_owed, &holder->owed);
+	holder->n_owed--;
+}
+
+/**
+ * bus1_reply_unclaim() - undo bus1_reply_claim()
+ * @reply:	reply
+ * @holder:	holder, whose @local is held and who is not down
+ */
+void bus1_reply_unclaim(struct bus1_reply *reply, struct bus1_space *holder)
+{
+	lockdep_assert_held(&holder->local);
+
+	link_owed(reply, holder);
+}
+
+/* A notice that came too late is withdrawn, and none comes any more. */
+static void leave_holder(struct bus1_reply *reply, struct bus1_space *holder)
+{
+	spin_lock(&holder->data);
+	reply->gone = true;
+	if (reply->entry.type == BUS1_ENTRY_CANCELLED &&
+	    bus1_entry_queued(&reply->entry))
+		bus1_queue_remove(&holder->queue, &reply->entry);
+	spin_unlock(&holder->data);
+}
+
+/**
+ * bus1_reply_drop() - nobody has the reply handle any more
+ * @reply:	reply that was claimed, or carried to @holder; may be gone
+ *		afterwards
+ * @holder:	who had it
+ *
+ * If the reply was still to come, the requester is told that it will not.
+ *
+ * Return: what was to hold the reply, for the caller to free; or NULL.
+ */
+struct bus1_message *bus1_reply_drop(struct bus1_reply *reply,
+				     struct bus1_space *holder)
+{
+	struct bus1_space *requester = reply->requester;
+	struct bus1_message *message = NULL;
+	bool wake = false;
+
+	spin_lock(&requester->data);
+	reply->holder = NULL;
+	if (reply->state == BUS1_REPLY_OPEN) {
+		message = reply->message;
+		reply->message = NULL;
+		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
+	}
+	spin_unlock(&requester->data);
+
+	if (wake)
+		bus1_space_wake(requester);
+	leave_holder(reply, holder);
+	bus1_reply_put(reply);
+	return message;
+}
+
+/**
+ * bus1_reply_wait_cancelled() - wait until a cancellation is placed
+ * @reply:	reply that was refused
+ *
+ * The wait is for a bounded number of steps of the canceller.
+ */
+void bus1_reply_wait_cancelled(struct bus1_reply *reply)
+{
+	/* Pairs with the release in bus1_reply_close_locked(). */
+	wait_var_event(&reply->state, smp_load_acquire(&reply->state) !=
+				      BUS1_REPLY_CANCELLING);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * bus1: prepaid replies
+ */
+#ifndef _BUS1_REPLY_H
+#define _BUS1_REPLY_H
+
+#include <linux/refcount.h>
+#include <linux/wait.h>
+
+#include "object.h"
+
+struct bus1_message;
+
+/**
+ * enum bus1_reply_state - life of a reply
+ * @BUS1_REPLY_NEW:	its request is not committed yet
+ * @BUS1_REPLY_OPEN:	it may come
+ * @BUS1_REPLY_ANSWERED: it came, and waits to be received
+ * @BUS1_REPLY_DROPPED:	it will not come, and the notice of that waits to be
+ *			received
+ * @BUS1_REPLY_CANCELLING: the requester does not want it any more; its holder is
+ *			about to be told
+ * @BUS1_REPLY_CLOSED:	received, or cancelled: nobody waits for it
+ */
+enum bus1_reply_state {
+	BUS1_REPLY_NEW,
+	BUS1_REPLY_OPEN,
+	BUS1_REPLY_ANSWERED,
+	BUS1_REPLY_DROPPED,
+	BUS1_REPLY_CANCELLING,
+	BUS1_REPLY_CLOSED,
+};
+
+/**
+ * struct bus1_await - a thread that waits for one reply
+ * @reply:	the reply, referenced, or NULL
+ * @waitq:	where it sleeps
+ *
+ * Lives on the stack of the thread, and is registered in &struct
+ * bus1_reply.await.
+ */
+struct bus1_await {
+	struct bus1_reply *reply;
+	wait_queue_head_t waitq;
+};
+
+/**
+ * struct bus1_reply - what a request is answered through
+ * @ref:	keeps the memory: one while it is in &struct bus1_space.awaited,
+ *		one for whoever has the reply handle, one per @await
+ * @requester:	who asked; holds a reference; constant
+ * @id:		the requester's name for it; constant
+ * @max_bytes:	how long the payload of the reply may be; constant
+ * @max_handles: how many handles it may carry; constant
+ * @max_fds:	how many descriptors; constant
+ * @rb_awaited:	links it into &struct bus1_space.awaited of the requester; the
+ *		requester's @local
+ * @awaited_marked: whether the call that holds the requester's @local has seen it
+ *		before; false whenever that is not held
+ * @state:	one of enum bus1_reply_state; written under the requester's
+ *		@data, waited for as a variable
+ * @holder:	who has the handle or is about to get it; NULL when nobody has.
+ *		The requester's @data
+ * @n_transit:	messages and transfers that move the handle right now; the
+ *		requester's @data, waited for as a variable
+ * @filling:	whether the holder is writing the reply; the requester's @data
+ * @message:	memory and charge for the reply, then the reply, until it is
+ *		received; the requester's @data, but for its contents, which
+ *		belong to the holder while @filling
+ * @await:	who waits for it, or NULL; the requester's @data
+ * @handed:	whether what came was handed to @await past the queue; the
+ *		requester's @data
+ * @place:	place of what came; the requester's @data
+ * @rb_owed:	links it into &struct bus1_space.owed while its holder has an ID
+ *		for it; the holder's @local
+ * @moved:	links it into &struct bus1_message.moved; the message's owner
+ * @index:	where it stands among the handles of that message
+ * @handle:	the holder's ID; the holder's @local
+ * @marked:	whether the call that holds the holder's @local has seen it
+ *		before; false whenever that is not held
+ * @gone:	nobody has the handle any more; the last holder's @data
+ * @stage_at:	whose queue @entry is staged on; the destroyer's
+ * @size:	how many bytes of the pool what came takes; the requester's @data
+ * @entry:	what came, in the requester's queue; or the notice that it was
+ *		cancelled, in the holder's. That peer's @data
+ */
+struct bus1_reply {
+	refcount_t ref;
+	struct bus1_space *requester;
+	u64 id;
+	u64 max_bytes;
+	u32 max_handles;
+	u32 max_fds;
+	struct rb_node rb_awaited;
+	bool awaited_marked;
+	enum bus1_reply_state state;
+	struct bus1_space *holder;
+	unsigned int n_transit;
+	bool filling;
+	struct bus1_message *message;
+	struct bus1_await *await;
+	bool handed;
+	struct bus1_place place;
+	struct rb_node rb_owed;
+	struct list_head moved;
+	u32 index;
+	u64 handle;
+	bool marked;
+	bool gone;
+	struct bus1_space *stage_at;
+	u64 size;
+	struct bus1_entry entry;
+};
+
+int bus1_reply_init(void);
+
+struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id);
+void bus1_reply_put(struct bus1_reply *reply);
+
+struct bus1_reply *bus1_reply_find_awaited(struct bus1_space *space, u64 id);
+struct bus1_reply *bus1_reply_find_owed(struct bus1_space *space, u64 id);
+struct bus1_reply *bus1_reply_awaited_after(struct bus1_space *space, u64 id);
+void bus1_reply_expect(struct bus1_reply *reply);
+void bus1_reply_forget(struct bus1_reply *reply);
+
+void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
+			    struct bus1_await *await);
+bool bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to);
+void bus1_reply_moved(struct bus1_reply *reply);
+void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to);
+bool bus1_reply_arrive_locked(struct bus1_reply *reply,
+			      enum bus1_reply_state state, u64 size);
+void bus1_reply_close_locked(struct bus1_reply *reply);
+struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
+				      struct bus1_await *await);
+void bus1_reply_received_locked(struct bus1_reply *reply);
+bool bus1_reply_overtakes_locked(const struct bus1_reply *reply);
+bool bus1_reply_leave_locked(struct bus1_await *await);
+
+void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder);
+void bus1_reply_claim(struct bus1_reply *reply, struct bus1_space *holder);
+void bus1_reply_unclaim(struct bus1_reply *reply, struct bus1_space *holder);
+struct bus1_message *bus1_reply_drop(struct bus1_reply *reply,
+				     struct bus1_space *holder);
+void bus1_reply_wait_cancelled(struct bus1_reply *reply);
+
+/**
+ * bus1_reply_of() - the reply that an entry is embedded in
+ * @entry:	entry of type BUS1_ENTRY_REPLY or BUS1_ENTRY_CANCELLED
+ *
+ * Return: the reply.
+ */
+static inline struct bus1_reply *bus1_reply_of(struct bus1_entry *entry)
+{
+	return container_of(entry, struct bus1_reply, entry);
+}
+
+static inline struct bus1_reply *bus1_reply_get(struct bus1_reply *reply)
+{
+	refcount_inc(&reply->ref);
+	return reply;
+}
+
+#endif /* _BUS1_REPLY_H */

@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: system calls that send and receive
+ *
+ * As syscalls.c: copying in and out, flags and sizes, nothing else, and the same
+ * order of errors.
+ */
+
+#include <linux/build_bug.h>
+#include <linux/compat.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/syscalls.h>
+#include <linux/time_namespace.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "args.h"
+#include "await.h"
+#include "file.h"
+#include "recv.h"
+#include "send.h"
+
+static_assert(sizeof(struct bus1_send_args) == BUS1_SEND_ARGS_SIZE_VER0);
+static_assert(sizeof(struct bus1_recv_args) == BUS1_RECV_ARGS_SIZE_VER0);
+/* No holes and no padding: the last member ends where the struct does. */
+static_assert(offsetofend(struct bus1_recv_args, reserved) ==
+	      sizeof(struct bus1_recv_args));
+static_assert(offsetof(struct bus1_recv_args, sender_pid) == 11 * sizeof(u64));
+
+static int check_reply_args(const struct bus1_send_args *args, u32 flags)
+{
+	if (!(flags & BUS1_SEND_REPLY))
+		return args->reply_id || args->reply_max_bytes ||
+		       args->reply_max_handles || args->reply_max_fds ?
+		       -EINVAL : 0;
+	if ((flags & (BUS1_SEND_SEED | BUS1_SEND_CONTINUE)) ||
+	    args->n_destinations != 1 || (args->reply_id & BUS1_HANDLE_FLAGS))
+		return -EINVAL;
+	if (args->reply_max_bytes > MAX_RW_COUNT ||
+	    args->reply_max_handles > BUS1_HANDLE_MAX ||
+	    args->reply_max_fds > BUS1_FD_MAX)
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int check_send_args(const struct bus1_send_args *args, u32 flags)
+{
+	bool seed = flags & BUS1_SEND_SEED;
+	int err = check_reply_args(args, flags);
+
+	if (err == -EINVAL)
+		return err;
+	if (!!(flags & BUS1_SEND_HANDLES) != !!args->n_handles ||
+	    !!(flags & BUS1_SEND_FDS) != !!args->n_fds)
+		return -EINVAL;
+	if (seed != !args->n_destinations)
+		return -EINVAL;
+	if (seed && (flags & BUS1_SEND_CONTINUE))
+		return -EINVAL;
+	if (args->n_destinations > BUS1_DEST_MAX ||
+	    args->n_vecs > BUS1_VEC_MAX || args->n_handles > BUS1_HANDLE_MAX ||
+	    args->n_fds > BUS1_FD_MAX)
+		return -EMSGSIZE;
+	return err;
+}
+
+/* import_iovec() would truncate what is too long without a word. */
+static int import_payload(const struct iovec *vecs, size_t n,
+			  struct iov_iter *iter)
+{
+	size_t i, total = 0;
+
+	for (i = 0; i < n; i++) {
+		if (vecs[i].iov_len > MAX_RW_COUNT - total)
+			return -EMSGSIZE;
+		if (!access_ok(vecs[i].iov_base, vecs[i].iov_len))
+			return -EFAULT;
+		total += vecs[i].iov_len;
+	}
+	iov_iter_init(iter, ITER_SOURCE, vecs, n, total);
+	return 0;
+}
+
+static int send_with_payload(struct bus1_peer *peer,
+			     const struct bus1_send_args *args,
+			     struct bus1_send *send)
+{
+	struct iovec few[BUS1_FEW], *vecs;
+	int err;
+
+	vecs = iovec_from_user(u64_to_user_ptr(args->ptr_vecs), args->n_vecs,
+			       ARRAY_SIZE(few), few, in_compat_syscall());
+	if (IS_ERR(vecs))
+		return PTR_ERR(vecs);
+	err = import_payload(vecs, args->n_vecs, &send->payload);
+	if (!err)
+		err = bus1_peer_send(peer, send);
+	if (vecs != few)
+		kfree(vecs);
+	return err;
+}
+
+static int send_with_files(struct bus1_peer *peer,
+			   const struct bus1_send_args *args,
+			   struct bus1_send *send)
+{
+	struct file *few_files[BUS1_FEW], **files = few_files;
+	int few_fds[BUS1_FEW], *fds;
+	int err;
+
+	fds = bus1_args_array(u64_to_user_ptr(args->ptr_fds), args->n_fds,
+			 sizeof(int), few_fds);
+	if (IS_ERR(fds))
+		return PTR_ERR(fds);
+	if (args->n_fds > BUS1_FEW)
+		files = kmalloc_array(args->n_fds, sizeof(*files),
+				      GFP_KERNEL_ACCOUNT);
+	err = files ? bus1_files_get(fds, args->n_fds, files) : -ENOMEM;
+	if (!err) {
+		send->files = files;
+		send->n_files = args->n_fds;
+		err = send_with_payload(peer, args, send);
+		bus1_files_put(files, args->n_fds);
+	}
+	if (files != few_files)
+		kfree(files);
+	bus1_args_free(fds, few_fds);
+	return err;
+}
+
+static int send_with_ids(struct bus1_peer *peer,
+			 const struct bus1_send_args *args,
+			 struct bus1_send *send)
+{
+	u64 few_dests[BUS1_FEW], few_handles[BUS1_FEW], *dests, *handles;
+	int err;
+
+	dests = bus1_args_array(u64_to_user_ptr(args->ptr_destinations),
+			   args->n_destinations, sizeof(u64), few_dests);
+	if (IS_ERR(dests))
+		return PTR_ERR(dests);
+	handles = bus1_args_array(u64_to_user_ptr(args->ptr_handles),
+			     args->n_handles, sizeof(u64), few_handles);
+	err = PTR_ERR_OR_ZERO(handles);
+	if (!err)
+		err = bus1_args_check_ids(dests, args->n_destinations);
+	if (!err)
+		err = bus1_args_check_ids(handles, args->n_handles);
+	if (!err) {
+		send->destinations = dests;
+		send->n_destinations = args->n_destinations;
+		send->handles = handles;
+		send->n_handles = args->n_handles;
+		err = send_with_files(peer, args, send);
+	}
+	bus1_args_free(handles, few_handles);
+	bus1_args_free(dests, few_dests);
+	return err;
+}
+
+/* The errors can be told at the end, if they can be told now. */
+static int send_with_errors(struct bus1_peer *peer,
+			    const struct bus1_send_args *args,
+			    struct bus1_send *send)
+{
+	char __user *errors = u64_to_user_ptr(args->ptr_errors);
+	size_t size = args->n_destinations * sizeof(s32);
+	int err;
+
+	if (!args->ptr_errors || !size)
+		return send_with_ids(peer, args, send);
+	if (!access_ok(errors, size) || fault_in_safe_writeable(errors, size))
+		return -EFAULT;
+	send->errors = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	if (!send->errors)
+		return -ENOMEM;
+	err = send_with_ids(peer, args, send);
+	if (send->looked_up && copy_to_user(errors, send->errors, size) && err)
+		err = -EFAULT;
+	kvfree(send->errors);
+	return err;
+}
+
+static int get_send(struct bus1_send *send, struct bus1_send_args *copy,
+		    const struct bus1_send_args __user *args, size_t size,
+		    u32 flags)
+{
+	int err;
+
+	err = bus1_args_copy(copy, sizeof(*copy), args, size);
+	if (!err)
+		err = check_send_args(copy, flags);
+	if (err)
+		return err;
+	send->flags = flags;
+	send->reply.id = copy->reply_id;
+	send->reply.max_bytes = copy->reply_max_bytes;
+	send->reply.max_handles = copy->reply_max_handles;
+	send->reply.max_fds = copy->reply_max_fds;
+	send->release = BUS1_OFFSET_INVALID;
+	return 0;
+}
+
+/**
+ * sys_bus1_send() - send a message
+ * @fd:		peer that sends
+ * @args:	the message
+ * @size:	size of @args
+ * @flags:	BUS1_SEND_*
+ *
+ * Return: 0. -EBADF: not a peer, or a descriptor to send is not open. -EINVAL:
+ * flags that are unknown, exclude each other, or do not fit @args; @args
+ * unaligned or below version 0; no destination; BUS1_HANDLE_FLAG_NEW, or a request,
+ * with an ID that only the kernel may choose; a reply handle that may not be used
+ * like this. -E2BIG: @args. -EFAULT: any pointer.
+ * -EMSGSIZE: more than the maxima, or than an idle receiver would accept.
+ * -EOPNOTSUPP: a descriptor of a kind that could form a cycle. -ESHUTDOWN: the
+ * peer is disconnected. -ENXIO: no such handle. -EEXIST: a node to create exists, or
+ * the ID of the request is taken.
+ * -ENOTUNIQ: a destination is named twice. -EHOSTUNREACH: a destination or its
+ * owner is gone. -EDQUOT: the sender's share of a receiver is used up. -EXFULL: a
+ * receiver is full. -ENOBUFS: the sender may have no more handles, or no room for
+ * its seed or the reply it asks for. -ETOOMANYREFS: too many descriptors in flight. -ENOMEM.
+ */
+SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
+		size_t, size, unsigned int, flags)
+{
+	CLASS(fd, f)(fd);
+	struct bus1_peer *peer = bus1_args_peer(f);
+	struct bus1_send send = {};
+	struct bus1_send_args copy;
+	int err;
+
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
+	if (flags & ~BUS1_SEND_FLAGS)
+		return -EINVAL;
+	err = get_send(&send, &copy, args, size, flags);
+	return err ?: send_with_errors(peer, &copy, &send);
+}
+
+/**
+ * struct recv_call - one bus1_recv()
+ * @recv:	what the rest of bus1 sees
+ * @user:	where the result goes
+ * @args:	the result
+ */
+struct recv_call {
+	struct bus1_recv recv;
+	struct bus1_recv_args __user *user;
+	struct bus1_recv_args args;
+};
+
+/* Everything behind @type, in one piece. */
+#define RECV_REST(args) (&(args)->flags)
+#define RECV_REST_SIZE	(sizeof(struct bus1_recv_args) - \
+			 offsetof(struct bus1_recv_args, flags))
+
+static int store_message(struct bus1_recv *recv)
+{
+	struct recv_call *call = container_of(recv, struct recv_call, recv);
+	struct bus1_recv_args __user *user = call->user;
+	struct bus1_recv_args *args = &call->args;
+	int err = -EFAULT;
+
+	pagefault_disable();
+	if (__copy_to_user_inatomic(RECV_REST(user), RECV_REST(args),
+				    RECV_REST_SIZE) ||
+	    __put_user(args->destination, &user->destination))
+		goto out;
+	/* Who reads the type in shared memory finds the rest complete. */
+	smp_wmb();
+	if (!__put_user(args->type, &user->type))
+		err = 0;
+out:
+	pagefault_enable();
+	return err;
+}
+
+/* What a receiver has to prepare for, and no more than that. */
+static int store_needs(struct recv_call *call)
+{
+	if (copy_to_user(RECV_REST(call->user), RECV_REST(&call->args),
+			 RECV_REST_SIZE))
+		return -EFAULT;
+	return put_user(call->args.destination, &call->user->destination);
+}
+
+static ktime_t host_deadline(u64 deadline)
+{
+	ktime_t time = min_t(u64, deadline, KTIME_MAX);
+
+	if (!time)
+		return 0;
+	/* What lies before the start of the host's clock has passed, too. */
+	return max_t(ktime_t, timens_ktime_to_host(CLOCK_MONOTONIC, time), 1);
+}
+
+static int release_on_entry(struct bus1_peer *peer, struct recv_call *call)
+{
+	struct bus1_recv_args __user *user = call->user;
+	int err;
+
+	if (!(call->recv.flags & BUS1_RECV_RELEASE) ||
+	    call->args.release == BUS1_OFFSET_INVALID)
+		return 0;
+	err = bus1_peer_release_slices(peer, &call->args.release, 1, 0);
+	return err ?: put_user(BUS1_OFFSET_INVALID, &user->release);
+}
+
+/* Again, as long as only a page of the result was missing: nothing was received. */
+static int recv_next(struct bus1_peer *peer, struct recv_call *call,
+		     struct bus1_await *await)
+{
+	char __user *user = (char __user *)call->user;
+	int err;
+
+	for (;;) {
+		err = await ? bus1_await_reply(await, peer, &call->recv) :
+			      bus1_peer_recv(peer, &call->recv);
+		if (err != -EFAULT)
+			return err;
+		if (fault_in_safe_writeable(user, sizeof(call->args)))
+			return -EFAULT;
+	}
+}
+
+static int recv_reply(struct bus1_peer *peer, struct recv_call *call)
+{
+	struct bus1_await await;
+	int err;
+
+	err = bus1_await_begin(&await, peer, call->args.destination);
+	if (err)
+		return err;
+	err = recv_next(peer, call, &await);
+	bus1_await_end(&await, peer);
+	return err;
+}
+
+static bool is_need(int err)
+{
+	return err == -ERANGE || err == -EMFILE || err == -ENFILE;
+}
+
+static int do_recv(struct bus1_peer *peer, struct recv_call *call)
+{
+	int err;
+
+	if (put_user((u64)BUS1_MSG_NONE, &call->user->type))
+		return -EFAULT;
+	err = release_on_entry(peer, call);
+	if (err)
+		return err;
+	err = call->recv.flags & BUS1_RECV_REPLY ? recv_reply(peer, call) :
+						   recv_next(peer, call, NULL);
+	if (is_need(err))
+		err = store_needs(call) ?: err;
+	return err;
+}
+
+static int get_recv(struct recv_call *call, struct file *file,
+		    struct bus1_recv_args __user *args, size_t size, u32 flags)
+{
+	int err;
+
+	err = bus1_args_copy(&call->args, sizeof(call->args), args, size);
+	if (err)
+		return err;
+	call->user = args;
+	call->recv.flags = flags;
+	call->recv.nonblock = (flags & BUS1_RECV_NONBLOCK) ||
+			      (file->f_flags & O_NONBLOCK);
+	call->recv.max_offset = call->args.max_offset;
+	call->recv.deadline = host_deadline(call->args.deadline);
+	call->recv.out = &call->args;
+	call->recv.store = store_message;
+	return 0;
+}
+
+/**
+ * sys_bus1_recv() - receive a message or a notice
+ * @fd:		peer that receives
+ * @args:	how, and what was received
+ * @size:	size of @args
+ * @flags:	BUS1_RECV_*
+ *
+ * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, or
+ * BUS1_RECV_SEED and BUS1_RECV_REPLY together; @args unaligned or below version 0. -E2BIG, -EFAULT: @args. -ESHUTDOWN: the peer is disconnected.
+ * -ENXIO: no slice to release, no
+ * such request. -EBUSY: another thread waits for the reply. -ESTALE: the request was
+ * cancelled or flushed. -EAGAIN: nothing is there, and the call may not
+ * wait. -EINTR: a signal. -ETIMEDOUT: the deadline. -ERANGE: the slice lies
+ * beyond @max_offset. -EMFILE, -ENFILE: no room for the descriptors. -ENOBUFS: no
+ * room for another copy of the seed. -ENOMEM.
+ */
+SYSCALL_DEFINE4(bus1_recv, int, fd, struct bus1_recv_args __user *, args,
+		size_t, size, unsigned int, flags)
+{
+	CLASS(fd, f)(fd);
+	struct bus1_peer *peer = bus1_args_peer(f);
+	struct recv_call call;
+	int err;
+
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
+	if (flags & ~BUS1_RECV_FLAGS ||
+	    (flags & (BUS1_RECV_SEED | BUS1_RECV_REPLY)) ==
+	    (BUS1_RECV_SEED | BUS1_RECV_REPLY))
+		return -EINVAL;
+	err = get_recv(&call, fd_file(f), args, size, flags);
+	return err ?: do_recv(peer, &call);
+}
+
+/* The caller's stack or heap: where it begins and ends, it can be written. */
+static int check_result(struct recv_call *call)
+{
+	return put_user((u64)BUS1_MSG_NONE, &call->user->type) ||
+	       put_user(0, &call->user->error) ? -EFAULT : 0;
+}
+
+static int recv_half(struct bus1_peer *peer, struct recv_call *call,
+		     struct bus1_await *await)
+{
+	struct bus1_recv_args __user *user = call->user;
+
+	if ((call->recv.flags & BUS1_RECV_RELEASE) &&
+	    put_user(BUS1_OFFSET_INVALID, &user->release))
+		return -EFAULT;
+	return recv_next(peer, call, await);
+}
+
+/* What was sent cannot be taken back: how the rest went is part of the result. */
+static void tell_error(struct recv_call *call, int err)
+{
+	if (err == -ERESTARTSYS)
+		err = -EINTR;
+	call->args.error = err;
+	if (is_need(err) && !store_needs(call))
+		return;
+	/* When this cannot be written, the type says that nothing came. */
+	if (put_user(err, &call->user->error))
+		return;
+}
+
+static int do_call(struct bus1_peer *peer, struct bus1_send *send,
+		   const struct bus1_send_args *send_args,
+		   struct recv_call *call)
+{
+	struct bus1_await await, *wait = NULL;
+	int err;
+
+	if (send->flags & BUS1_SEND_REPLY) {
+		wait = &await;
+		init_waitqueue_head(&await.waitq);
+		send->await = wait;
+	}
+	if (call->recv.flags & BUS1_RECV_RELEASE)
+		send->release = call->args.release;
+
+	err = check_result(call);
+	if (!err)
+		err = send_with_errors(peer, send_args, send);
+	if (err)
+		return err;
+
+	err = recv_half(peer, call, wait);
+	if (wait)
+		bus1_await_end(wait, peer);
+	if (err)
+		tell_error(call, err);
+	return 0;
+}
+
+/**
+ * sys_bus1_call() - send, then receive on the same peer
+ * @fd:		peer
+ * @send:	the message, as for bus1_send()
+ * @send_size:	size of @send
+ * @recv:	how to receive, and what was received, as for bus1_recv()
+ * @recv_size:	size of @recv
+ * @flags:	BUS1_CALL() of BUS1_SEND_* and BUS1_RECV_*
+ *
+ * With BUS1_SEND_REPLY it waits for that reply and nothing else. What
+ * BUS1_RECV_RELEASE names is released with the send.
+ *
+ * Return: 0 if the message was sent; how the rest went is in the result's error:
+ * 0, or what bus1_recv() returns, and is never restarted. Otherwise nothing was sent
+ * or released: what bus1_send() returns; -EINVAL also for BUS1_SEND_SEED,
+ * BUS1_RECV_SEED and BUS1_RECV_REPLY, and for @recv unaligned or below version 0;
+ * -E2BIG, -EFAULT: @recv. -ENXIO: no slice to release.
+ */
+SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
+		size_t, send_size, struct bus1_recv_args __user *, recv,
+		size_t, recv_size, unsigned int, flags)
+{
+	u32 send_flags = flags & U16_MAX, recv_flags = flags >> 16;
+	CLASS(fd, f)(fd);
+	struct bus1_peer *peer = bus1_args_peer(f);
+	struct bus1_send_args send_args;
+	struct bus1_send message = {};
+	struct recv_call call;
+	int err;
+
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
+	if ((send_flags & ~BUS1_CALL_SEND_FLAGS) ||
+	    (recv_flags & ~BUS1_CALL_RECV_FLAGS))
+		return -EINVAL;
+	err = get_send(&message, &send_args, send, send_size, send_flags);
+	if (!err)
+		err = get_recv(&call, fd_file(f), recv, recv_size, recv_flags);
+	return err ?: do_call(peer, &message, &send_args, &call);
+}
