@@ -232,7 +232,8 @@ struct bus1_send_args {
  * @sender_gid:		out: its effective group ID
  * @sender_pidfd:	out: -1
  * @error:		out: how the receive half of bus1_call() ended
- * @reserved:		out: 0
+ * @n_overtaken:	out: with BUS1_MSG_FLAG_OVERTOOK how many earlier entries were
+ *			in front, or a little more; else 0
  */
 struct bus1_recv_args {
 	__aligned_u64 max_offset;
@@ -251,7 +252,7 @@ struct bus1_recv_args {
 	__u32 sender_gid;
 	__s32 sender_pidfd;
 	__s32 error;
-	__u32 reserved;
+	__u32 n_overtaken;
 };
 
 /** BUS1_RECV_ARGS_SIZE_VER0 - size of the first version */

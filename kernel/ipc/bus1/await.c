@@ -108,6 +108,14 @@ static int sleep_until_decided(struct bus1_await *await, ktime_t *deadline)
 	return err;
 }
 
+static void tell_overtaken_locked(const struct bus1_reply *reply,
+				  struct bus1_recv_args *out)
+{
+	out->n_overtaken = bus1_reply_overtakes_locked(reply);
+	if (out->n_overtaken)
+		out->flags |= BUS1_MSG_FLAG_OVERTOOK;
+}
+
 static int take_drop_locked(struct bus1_reply *reply, struct bus1_peer *peer,
 			    struct bus1_recv *recv)
 {
@@ -137,8 +145,7 @@ static int take_reply(struct bus1_reply *reply, struct bus1_peer *peer,
 	spin_lock(&space->data);
 	state = reply->state;
 	if (state == BUS1_REPLY_ANSWERED || state == BUS1_REPLY_DROPPED)
-		if (bus1_reply_overtakes_locked(reply))
-			recv->out->flags |= BUS1_MSG_FLAG_OVERTOOK;
+		tell_overtaken_locked(reply, recv->out);
 	if (state == BUS1_REPLY_DROPPED)
 		err = take_drop_locked(reply, peer, recv);
 	spin_unlock(&space->data);

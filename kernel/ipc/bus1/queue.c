@@ -71,6 +71,8 @@ void bus1_queue_init(struct bus1_queue *queue)
 	queue->last = NULL;
 	queue->clock = 0;
 	queue->n_committed = 0;
+	queue->n_entries = 0;
+	queue->n_popped = 0;
 }
 
 /**
@@ -110,6 +112,7 @@ static void link_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 		}
 	}
 
+	queue->n_entries++;
 	rb_link_node(&entry->rb, parent, link);
 	rb_insert_color_cached(&entry->rb, &queue->entries, leftmost);
 	if (rightmost)
@@ -118,6 +121,7 @@ static void link_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 
 static void unlink_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 {
+	queue->n_entries--;
 	if (queue->last == &entry->rb)
 		queue->last = rb_prev(&entry->rb);
 	rb_erase_cached(&entry->rb, &queue->entries);
@@ -242,6 +246,7 @@ void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry)
 
 	if (!bus1_entry_staged(entry))
 		queue->n_committed--;
+	queue->n_popped += entry == bus1_queue_first(queue);
 	unlink_entry(queue, entry);
 	entry->place.timestamp = 0;
 }

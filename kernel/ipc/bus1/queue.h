@@ -58,6 +58,8 @@ struct bus1_entry {
  * @last:	the greatest of @entries: most insertions go right behind it
  * @clock:	no committed entry is above it; even, and never falls
  * @n_committed: entries that are committed
+ * @n_entries:	entries, staged ones too
+ * @n_popped:	how often the first entry was removed
  *
  * The owner of the queue serialises all access with one lock.
  */
@@ -66,6 +68,8 @@ struct bus1_queue {
 	struct rb_node *last;
 	u64 clock;
 	size_t n_committed;
+	size_t n_entries;
+	u64 n_popped;
 };
 
 void bus1_queue_init(struct bus1_queue *queue);

@@ -45,7 +45,7 @@ void bus1_recv_clear(struct bus1_recv *recv)
 	out->sender_gid = overflowgid;
 	out->sender_pidfd = -1;
 	out->error = 0;
-	out->reserved = 0;
+	out->n_overtaken = 0;
 }
 
 static bool is_deliverable(const struct bus1_entry *entry)

@@ -322,6 +322,7 @@ bool bus1_reply_arrive_locked(struct bus1_reply *reply,
 	reply->size = size;
 	reply->place.timestamp = bus1_queue_tick(&space->queue);
 	reply->place.key = (unsigned long)reply;
+	reply->before = space->queue.n_entries + space->queue.n_popped;
 	reply->handed = reply->await;
 	if (!reply->handed) {
 		bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
@@ -372,19 +373,26 @@ void bus1_reply_received_locked(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_overtakes_locked() - whether there is something before a reply
- * @reply:	answered reply whose requester's @data is held
+ * bus1_reply_overtakes_locked() - how many entries are in front of a reply
+ * @reply:	reply that came; its requester's @data is held
  *
- * Return: true if earlier entries are queued, or staged.
+ * Whatever was there when it came is in front, staged or not, and goes by the front
+ * of the queue. What is withdrawn from between counts on.
+ *
+ * Return: how many, or a little more.
  */
-bool bus1_reply_overtakes_locked(const struct bus1_reply *reply)
+u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply)
 {
-	const struct bus1_entry *first;
+	const struct bus1_queue *queue = &reply->requester->queue;
+	const struct bus1_entry *first = bus1_queue_first(queue);
 
 	lockdep_assert_held(&reply->requester->data);
 
-	first = bus1_queue_first(&reply->requester->queue);
-	return first && bus1_place_before(&first->place, &reply->place);
+	if (!first || !bus1_place_before(&first->place, &reply->place))
+		return 0;
+	if (reply->before <= queue->n_popped)
+		return 1;
+	return min_t(u64, reply->before - queue->n_popped, U32_MAX);
 }
 
 /**

@@ -72,6 +72,8 @@ struct bus1_await {
  * @handed:	whether what came was handed to @await past the queue; the
  *		requester's @data
  * @place:	place of what came; the requester's @data
+ * @before:	entries that were in front of what came, and entries that had been
+ *		in front of the queue before; the requester's @data
  * @rb_owed:	links it into &struct bus1_space.owed while its holder has an ID
  *		for it; the holder's @local
  * @moved:	links it into &struct bus1_message.moved; the message's owner
@@ -102,6 +104,7 @@ struct bus1_reply {
 	struct bus1_await *await;
 	bool handed;
 	struct bus1_place place;
+	u64 before;
 	struct rb_node rb_owed;
 	struct list_head moved;
 	u32 index;
@@ -135,7 +138,7 @@ void bus1_reply_close_locked(struct bus1_reply *reply);
 struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
 				      struct bus1_await *await);
 void bus1_reply_received_locked(struct bus1_reply *reply);
-bool bus1_reply_overtakes_locked(const struct bus1_reply *reply);
+u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply);
 bool bus1_reply_leave_locked(struct bus1_await *await);
 
 void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder);

@@ -27,7 +27,7 @@
 static_assert(sizeof(struct bus1_send_args) == BUS1_SEND_ARGS_SIZE_VER0);
 static_assert(sizeof(struct bus1_recv_args) == BUS1_RECV_ARGS_SIZE_VER0);
 /* No holes and no padding: the last member ends where the struct does. */
-static_assert(offsetofend(struct bus1_recv_args, reserved) ==
+static_assert(offsetofend(struct bus1_recv_args, n_overtaken) ==
 	      sizeof(struct bus1_recv_args));
 static_assert(offsetof(struct bus1_recv_args, sender_pid) == 11 * sizeof(u64));
 

@@ -148,7 +148,7 @@ static bool is_destroy(const struct bus1_recv_args *r, __u64 dest)
 	       !r->n_bytes && !r->n_handles && !r->n_fds && !r->sender_pid &&
 	       r->offset == BUS1_OFFSET_INVALID && r->reply == INVALID &&
 	       r->sender_uid == 65534 && r->sender_gid == 65534 &&
-	       r->sender_pidfd == -1 && !r->error && !r->reserved;
+	       r->sender_pidfd == -1 && !r->error && !r->n_overtaken;
 }
 
 TEST_F(destroy, tells_the_owner_and_every_holder)

@@ -486,7 +486,7 @@ static bool is_notice(const struct bus1_recv_args *r, __u64 type, __u64 dest)
 	       !r->n_handles && !r->n_fds && r->offset == BUS1_OFFSET_INVALID &&
 	       r->reply == INVALID && r->sender_pid == 0 &&
 	       r->sender_uid == 65534 && r->sender_gid == 65534 &&
-	       r->sender_pidfd == -1 && !r->error && !r->reserved;
+	       r->sender_pidfd == -1 && !r->error && !r->n_overtaken;
 }
 
 TEST_F(handle, last_release_gives_the_owner_a_notice)

@@ -207,7 +207,7 @@ TEST_F(recv, fills_in_every_member)
 	EXPECT_EQ(getegid(), r->sender_gid);
 	EXPECT_EQ(-1, r->sender_pidfd);
 	EXPECT_EQ(0, r->error);
-	EXPECT_EQ(0, r->reserved);
+	EXPECT_EQ(0, r->n_overtaken);
 	EXPECT_EQ(0, memcmp(msg_payload(&self->s.a, r), "hello", 5));
 }
 
