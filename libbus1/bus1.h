@@ -257,24 +257,123 @@ int bus1_send_errors(int fd, const uint64_t *dests, size_t n_dests,
 		     int32_t *errors, unsigned int flags);
 
 /**
+ * struct bus1_payload - what goes into a message; all 0: nothing
+ * @vecs:	@n_vecs pieces that make up the payload
+ * @n_vecs:	how many, at most BUS1_VEC_MAX
+ * @handles:	@n_handles handle IDs to pass along; the sender keeps its own,
+ *		but for a reply handle, which moves
+ * @n_handles:	how many, at most BUS1_HANDLE_MAX
+ * @fds:	@n_fds descriptors to pass along; they are duplicated
+ * @n_fds:	how many, at most BUS1_FD_MAX
+ */
+struct bus1_payload {
+	const struct iovec *vecs;
+	size_t n_vecs;
+	const uint64_t *handles;
+	size_t n_handles;
+	const int *fds;
+	size_t n_fds;
+};
+
+/**
+ * struct bus1_request - a message that asks for a reply, and pays for it
+ * @destination:	handle ID: where to
+ * @payload:		what it says
+ * @reply_id:		names the request until the reply, or the notice that
+ *			there will be none, is received; a multiple of 8 that
+ *			the peer does not use yet, the address of an object for
+ *			example
+ * @reply_max_bytes:	the most bytes that the reply may have
+ * @reply_max_handles:	the most handles
+ * @reply_max_fds:	the most descriptors
+ *
+ * The maxima, one message and one handle are charged to the peer that asks when
+ * it asks. So a reply within the maxima cannot fail for want of room.
+ */
+struct bus1_request {
+	uint64_t destination;
+	struct bus1_payload payload;
+	uint64_t reply_id;
+	uint64_t reply_max_bytes;
+	uint64_t reply_max_handles;
+	uint64_t reply_max_fds;
+};
+
+/**
+ * bus1_send_request() - send a message with a prepaid reply, and do not wait
+ * @fd:		the peer that asks
+ * @request:	the message and what the reply may take
+ * @flags:	0
+ *
+ * The receiver finds the right to reply in @reply of its message. Exactly one of
+ * two things comes back, with @request->reply_id as its destination: the reply,
+ * BUS1_MSG_DATA; or BUS1_MSG_REPLY_DROPPED, when the right to reply was released
+ * unused or its holder is gone. It is received like any message, or with
+ * bus1_pool_wait_reply().
+ *
+ * bus1_nodes_destroy() of @request->reply_id cancels: nothing comes then, and the
+ * ID can be used again at once. ESTALE there: it was too late, and what has come
+ * is to be received.
+ *
+ *	errors of bus1_send(), and
+ *	EEXIST		@request->reply_id is in use
+ *	EINVAL		it is no multiple of 8; the destination is itself a
+ *			reply handle
+ *	EMSGSIZE	the maxima are larger than any message
+ *	ENOBUFS		the limits of the peer have no room for the reply
+ */
+int bus1_send_request(int fd, const struct bus1_request *request,
+		      unsigned int flags);
+
+/**
  * bus1_recv() - receive the next message or notice
  * @fd:		the peer
  * @args:	see <linux/bus1.h>; its type aligns it to 8 bytes
  * @flags:	BUS1_RECV_SEED, BUS1_RECV_INSTALL_FDS, BUS1_RECV_NONBLOCK,
- *		BUS1_RECV_RELEASE
+ *		BUS1_RECV_RELEASE; BUS1_RECV_REPLY waits only for the reply to
+ *		the request that @args->destination names
  *
- * The bare call, for who maps the pool alone; bus1_pool_recv() does the rest.
- * Whatever fails leaves the message where it was.
+ * The bare call, for who maps the pool alone; bus1_pool_recv() and
+ * bus1_pool_wait_reply() do the rest. Whatever fails leaves the message where it
+ * was.
  *
  *	EAGAIN		nothing is there, and it should not wait
+ *	EBUSY		BUS1_RECV_REPLY: another thread waits for that reply
  *	EINTR		a signal
  *	EMFILE, ENFILE	no room for the descriptors that came along
  *	ENOBUFS		BUS1_RECV_SEED: the limits of the peer
- *	ENXIO		BUS1_RECV_RELEASE: no such slice
+ *	ENXIO		BUS1_RECV_RELEASE: no such slice; BUS1_RECV_REPLY: no
+ *			such request, or its reply was received already
  *	ERANGE		the message lies behind @args->max_offset
+ *	ESTALE		BUS1_RECV_REPLY: the request was cancelled meanwhile
  *	ETIMEDOUT	the deadline has passed
  */
 int bus1_recv(int fd, struct bus1_recv_args *args, unsigned int flags);
+
+/**
+ * bus1_call() - send and receive in one entry to the kernel
+ * @fd:		the peer
+ * @send:	what to send, see <linux/bus1.h>
+ * @recv:	how to receive, and what was received
+ * @flags:	BUS1_CALL(flags of send, flags of receive), BUS1_SEND_HANDLES
+ *		and BUS1_SEND_FDS included
+ *
+ * The bare call, for who maps the pool alone; bus1_pool_call() and
+ * bus1_pool_reply_recv() do the rest. With BUS1_SEND_REPLY it waits for the reply
+ * to this request and for nothing else: the client's call. Without it, it
+ * receives the next message: the server's reply and wait.
+ *
+ * Return: -1 if nothing was sent, and 0 once it was. How the receive ended is in
+ * @recv->error then: 0, or a negative errno of bus1_recv(). With
+ * BUS1_RECV_RELEASE the slice is looked up before and released after what is sent
+ * was copied, so that one can send from it.
+ *
+ *	errors of bus1_send() and bus1_send_request(), and
+ *	EINVAL		BUS1_SEND_SEED, BUS1_RECV_SEED or BUS1_RECV_REPLY
+ *	ENXIO		BUS1_RECV_RELEASE: no such slice
+ */
+int bus1_call(int fd, const struct bus1_send_args *send,
+	      struct bus1_recv_args *recv, unsigned int flags);
 
 /**
  * struct bus1_pool - the mapped pool of one peer
@@ -292,7 +391,7 @@ struct bus1_pool;
  * @type:	one of enum bus1_msg_type
  * @flags:	BUS1_MSG_FLAG_*
  * @destination: the node or handle that the message or notice is about
- * @reply:	handle for the reply, or BUS1_HANDLE_INVALID
+ * @reply:	the right to reply, once, or BUS1_HANDLE_INVALID
  * @offset:	names the slice that the message lies in; BUS1_OFFSET_INVALID
  *		when there is none to release
  * @payload:	@n_bytes bytes in the pool, aligned to 8, read-only; NULL if 0
@@ -307,10 +406,11 @@ struct bus1_pool;
  * @sender_gid:	its effective group ID
  * @reserved:	0, room for what later versions give
  *
- * Three things come with a message, and each is given back by itself. The slice
+ * Four things come with a message, and each is given back by itself. The slice
  * (payload, handles, fds are pointers into it): bus1_msg_release(). One
  * reference for every handle: bus1_handle_release(). The descriptors: close().
- * bus1_msg_discard() gives back all of them.
+ * The right to reply: by a reply, or by bus1_handle_release(), and then the other
+ * side is told that none will come. bus1_msg_discard() gives back all of them.
  */
 struct bus1_msg {
 	uint64_t type;
@@ -329,6 +429,12 @@ struct bus1_msg {
 	gid_t sender_gid;
 	uint64_t reserved[4];
 };
+
+/** BUS1_MSG_INIT - a message with nothing in it to release or to reply to */
+#define BUS1_MSG_INIT \
+	{ BUS1_MSG_NONE, 0, BUS1_HANDLE_INVALID, BUS1_HANDLE_INVALID, \
+	  BUS1_OFFSET_INVALID, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, \
+	  { 0, 0, 0, 0 } }
 
 /**
  * bus1_pool_new() - prepare to map the pool of a peer
@@ -355,7 +461,7 @@ void bus1_pool_free(struct bus1_pool *pool);
  * @msg:	filled in; with BUS1_RECV_RELEASE it holds an earlier message,
  *		whose slice is released in the same call
  * @deadline:	CLOCK_MONOTONIC in nanoseconds, absolute; 0: none
- * @flags:	as bus1_recv()
+ * @flags:	as bus1_recv(), but for BUS1_RECV_REPLY
  *
  * Maps more of the pool as needed. On failure @msg is BUS1_MSG_NONE, but for
  * EIO, and its @offset still names an earlier message that was not released.
@@ -368,6 +474,153 @@ void bus1_pool_free(struct bus1_pool *pool);
  */
 int bus1_pool_recv(struct bus1_pool *pool, struct bus1_msg *msg,
 		   uint64_t deadline, unsigned int flags);
+
+/**
+ * bus1_earlier_fn - takes a message that a reply has overtaken
+ * @pool:	the pool that the call was made with
+ * @msg:	the message or notice; what came with it is now the function's, and
+ *		with BUS1_MSG_DATA but no slice its payload was lost (EIO)
+ * @context:	as given to the call
+ *
+ * It may use the pool, and make calls of its own: a call inside hands over the
+ * earlier messages first, those that the call outside still had to, and the one
+ * outside goes on behind them. It must return, and must not free the pool.
+ *
+ * Return: 0, or anything else to leave the rest in the queue.
+ */
+typedef int (*bus1_earlier_fn)(struct bus1_pool *pool, struct bus1_msg *msg,
+			       void *context);
+
+/** BUS1_POOL_OVERTAKE - a flag of the library: earlier messages stay queued */
+#define BUS1_POOL_OVERTAKE (1U << 31)
+
+/**
+ * bus1_pool_call() - send a request and wait for its reply
+ * @pool:	the pool
+ * @msg:	filled in with the reply, or with BUS1_MSG_REPLY_DROPPED: look at
+ *		its @type. With BUS1_RECV_RELEASE it holds an earlier message,
+ *		whose slice is released in the same call
+ * @request:	the message and what the reply may take
+ * @earlier:	gets what the reply has overtaken
+ * @context:	handed to @earlier
+ * @deadline:	CLOCK_MONOTONIC in nanoseconds, absolute; 0: none
+ * @flags:	BUS1_RECV_INSTALL_FDS, BUS1_RECV_NONBLOCK, BUS1_RECV_RELEASE,
+ *		BUS1_POOL_OVERTAKE
+ *
+ * Waits for this reply alone. When it has come, every message that was queued
+ * before it is handed to @earlier, in order, and only then does this return: who
+ * reads a property sees the signals that were sent before it was read. Where an
+ * earlier notice was withdrawn, or another thread has received an earlier
+ * message, a later one may be handed over, or up to a tenth of a second pass in
+ * waiting for one that is not there. With BUS1_POOL_OVERTAKE all of them stay in the queue, and @earlier may be
+ * NULL. BUS1_MSG_FLAG_OVERTOOK in @msg->flags says that there are earlier ones
+ * left: because of the flag, because @earlier ended it, or because one cannot be
+ * received at the moment (EMFILE, ENOMEM).
+ *
+ * Several threads that share a peer, each with a pool of its own, each get their
+ * own reply. What one has overtaken another may receive first, so threads that do
+ * not care who takes a signal say BUS1_POOL_OVERTAKE.
+ *
+ * The request is sent once, whatever happens. On failure @msg is BUS1_MSG_NONE,
+ * but for EIO, and its @destination tells: BUS1_HANDLE_INVALID, nothing was sent;
+ * @request->reply_id, the request stands. Then bus1_pool_wait_reply() goes on
+ * waiting, bus1_nodes_destroy() cancels, and who does neither will receive the
+ * reply like any message.
+ *
+ * Nothing was sent:
+ *	errors of bus1_send_request()
+ *	EINVAL		no @earlier, and no BUS1_POOL_OVERTAKE
+ *	ENXIO		BUS1_RECV_RELEASE: no such slice
+ *
+ * The request stands:
+ *	EAGAIN		no reply yet, and it should not wait
+ *	EINTR		a signal
+ *	EMFILE, ENFILE	no room for the descriptors that came along
+ *	ENOMEM		no address space to map the reply
+ *	ESHUTDOWN	the peer was disconnected; no reply will come
+ *	ESTALE		the request was cancelled; no reply will come
+ *	ETIMEDOUT	the deadline has passed
+ *
+ * The reply was received, without its payload:
+ *	EIO		as bus1_pool_recv()
+ */
+int bus1_pool_call(struct bus1_pool *pool, struct bus1_msg *msg,
+		   const struct bus1_request *request,
+		   bus1_earlier_fn earlier, void *context,
+		   uint64_t deadline, unsigned int flags);
+
+/**
+ * bus1_pool_wait_reply() - wait for the reply to a request that was sent
+ * @pool:	the pool
+ * @msg:	as bus1_pool_call()
+ * @reply_id:	names the request
+ * @earlier:	as bus1_pool_call()
+ * @context:	as bus1_pool_call()
+ * @deadline:	as bus1_pool_call()
+ * @flags:	as bus1_pool_call()
+ *
+ * For requests of bus1_send_request(), and for those of bus1_pool_call() whose
+ * wait has ended. A reply that is queued already is fetched from its place. On
+ * failure @msg is as after bus1_pool_recv().
+ *
+ *	errors of bus1_pool_call() where the request stands, and
+ *	EBUSY		another thread waits for that reply
+ *	EINVAL		no @earlier, and no BUS1_POOL_OVERTAKE
+ *	ENXIO		no such request, or its reply was received already;
+ *			BUS1_RECV_RELEASE: no such slice
+ */
+int bus1_pool_wait_reply(struct bus1_pool *pool, struct bus1_msg *msg,
+			 uint64_t reply_id, bus1_earlier_fn earlier,
+			 void *context, uint64_t deadline, unsigned int flags);
+
+/**
+ * bus1_pool_reply_recv() - reply to a request and receive the next message
+ * @pool:	the pool
+ * @msg:	the request, as received; its slice is released, and it is filled
+ *		in with the next message. BUS1_MSG_INIT the first time. When
+ *		there is nothing to reply to, this only receives
+ * @payload:	the reply, or NULL for an empty one; it may lie in the request's
+ *		own slice, and handles in it may create nodes
+ * @deadline:	CLOCK_MONOTONIC in nanoseconds, absolute; 0: none
+ * @flags:	BUS1_RECV_INSTALL_FDS, BUS1_RECV_NONBLOCK
+ *
+ * A server is a loop around this. Handles and descriptors of the request stay
+ * with the caller, who has released them before or has copied them.
+ *
+ * On failure @msg->reply tells. If it is still there the reply was not sent, and
+ * @msg is as it was: another reply can be sent, or bus1_msg_discard() ends it,
+ * which is all that can be done for a requester that is gone. If it is
+ * BUS1_HANDLE_INVALID, the reply was sent, or there was none to send, and @msg
+ * is as after bus1_pool_recv().
+ *
+ * The reply was not sent:
+ *	EHOSTUNREACH	the requester has cancelled, or is gone
+ *	EMSGSIZE	the reply is larger than the requester has paid for
+ *	EDQUOT, EXFULL	never: that was paid for
+ *	other errors of bus1_send()
+ *
+ * The reply was sent:
+ *	errors of bus1_pool_recv()
+ */
+int bus1_pool_reply_recv(struct bus1_pool *pool, struct bus1_msg *msg,
+			 const struct bus1_payload *payload,
+			 uint64_t deadline, unsigned int flags);
+
+/**
+ * bus1_msg_reply() - reply to a request, and receive nothing
+ * @pool:	the pool it was received from
+ * @msg:	the request; on success its @reply becomes BUS1_HANDLE_INVALID
+ * @payload:	the reply, or NULL for an empty one
+ *
+ * The slice is not released. The right to reply can also be handed on: as a handle
+ * in a message, or with bus1_handle_transfer(), it moves. Who does that sets
+ * @msg->reply to BUS1_HANDLE_INVALID, as this does.
+ *
+ *	errors of bus1_pool_reply_recv() where the reply was not sent, and
+ *	EINVAL		@msg is no request, or has been replied to
+ */
+int bus1_msg_reply(struct bus1_pool *pool, struct bus1_msg *msg,
+		   const struct bus1_payload *payload);
 
 /**
  * bus1_msg_release() - give back the slice of a message
@@ -386,9 +639,9 @@ int bus1_msg_release(struct bus1_pool *pool, struct bus1_msg *msg);
  * @pool:	the pool it was received from
  * @msg:	the message, as received
  *
- * Closes its descriptors, releases one reference of each handle, then the
- * slice. Does all of it, whatever fails meanwhile, and reports what failed
- * first.
+ * Closes its descriptors, releases one reference of each handle, the right to
+ * reply if it was not used, then the slice. Does all of it, whatever fails
+ * meanwhile, and reports what failed first.
  *
  *	errors of bus1_handle_release() and bus1_msg_release()
  */

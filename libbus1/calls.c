@@ -113,29 +113,62 @@ EXPORT int bus1_send(int fd, const uint64_t *dests, size_t n_dests,
 				handles, n_handles, fds, n_fds, NULL, flags);
 }
 
+unsigned int bus1_args_payload(struct bus1_send_args *args,
+			       const struct bus1_payload *payload)
+{
+	args->ptr_vecs = from_pointer(payload->vecs);
+	args->n_vecs = payload->n_vecs;
+	args->ptr_handles = from_pointer(payload->handles);
+	args->n_handles = payload->n_handles;
+	args->ptr_fds = from_pointer(payload->fds);
+	args->n_fds = payload->n_fds;
+	return (payload->n_handles ? BUS1_SEND_HANDLES : 0) |
+	       (payload->n_fds ? BUS1_SEND_FDS : 0);
+}
+
+unsigned int bus1_args_request(struct bus1_send_args *args,
+			       const struct bus1_request *request)
+{
+	args->ptr_destinations = from_pointer(&request->destination);
+	args->n_destinations = 1;
+	args->reply_id = request->reply_id;
+	args->reply_max_bytes = request->reply_max_bytes;
+	args->reply_max_handles = request->reply_max_handles;
+	args->reply_max_fds = request->reply_max_fds;
+	return bus1_args_payload(args, &request->payload) | BUS1_SEND_REPLY;
+}
+
 EXPORT int bus1_send_errors(int fd, const uint64_t *dests, size_t n_dests,
 			    const struct iovec *vecs, size_t n_vecs,
 			    const uint64_t *handles, size_t n_handles,
 			    const int *fds, size_t n_fds,
 			    int32_t *errors, unsigned int flags)
 {
+	struct bus1_payload payload = {
+		.vecs = vecs,
+		.n_vecs = n_vecs,
+		.handles = handles,
+		.n_handles = n_handles,
+		.fds = fds,
+		.n_fds = n_fds,
+	};
 	struct bus1_send_args args = {
 		.ptr_destinations = from_pointer(dests),
 		.n_destinations = n_dests,
 		.ptr_errors = from_pointer(errors),
-		.ptr_vecs = from_pointer(vecs),
-		.n_vecs = n_vecs,
-		.ptr_handles = from_pointer(handles),
-		.n_handles = n_handles,
-		.ptr_fds = from_pointer(fds),
-		.n_fds = n_fds,
 	};
 
-	if (n_handles)
-		flags |= BUS1_SEND_HANDLES;
-	if (n_fds)
-		flags |= BUS1_SEND_FDS;
+	flags |= bus1_args_payload(&args, &payload);
+	return syscall(__NR_bus1_send, fd, &args,
+		       (size_t)BUS1_SEND_ARGS_SIZE_VER0, flags);
+}
 
+EXPORT int bus1_send_request(int fd, const struct bus1_request *request,
+			     unsigned int flags)
+{
+	struct bus1_send_args args = { 0 };
+
+	flags |= bus1_args_request(&args, request);
 	return syscall(__NR_bus1_send, fd, &args,
 		       (size_t)BUS1_SEND_ARGS_SIZE_VER0, flags);
 }
@@ -143,5 +176,13 @@ EXPORT int bus1_send_errors(int fd, const uint64_t *dests, size_t n_dests,
 EXPORT int bus1_recv(int fd, struct bus1_recv_args *args, unsigned int flags)
 {
 	return syscall(__NR_bus1_recv, fd, args,
+		       (size_t)BUS1_RECV_ARGS_SIZE_VER0, flags);
+}
+
+EXPORT int bus1_call(int fd, const struct bus1_send_args *send,
+		     struct bus1_recv_args *recv, unsigned int flags)
+{
+	return syscall(__NR_bus1_call, fd, send,
+		       (size_t)BUS1_SEND_ARGS_SIZE_VER0, recv,
 		       (size_t)BUS1_RECV_ARGS_SIZE_VER0, flags);
 }

@@ -31,6 +31,7 @@
 # define __NR_bus1_slice_release	BUS1_NR(507)
 # define __NR_bus1_send			BUS1_NR(508)
 # define __NR_bus1_recv			BUS1_NR(509)
+# define __NR_bus1_call			BUS1_NR(510)
 #endif
 
 #endif /* BUS1_NUMBERS_H */

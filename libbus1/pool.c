@@ -20,20 +20,6 @@
 /* A multiple of every page size in use. */
 #define FIRST_LENGTH ((uint64_t)1 << 20)
 
-/* Lengths double from FIRST_LENGTH and fit into 64 bits. */
-#define MAX_MAPS 44
-
-struct map {
-	char *address;
-	size_t length;
-};
-
-struct bus1_pool {
-	int fd;
-	unsigned int n_maps;
-	struct map maps[MAX_MAPS];
-};
-
 EXPORT struct bus1_pool *bus1_pool_new(int fd)
 {
 	struct bus1_pool *pool = calloc(1, sizeof(*pool));
@@ -58,16 +44,16 @@ EXPORT void bus1_pool_free(struct bus1_pool *pool)
 }
 
 /* The newest mapping is the longest. */
-static const struct map *newest_map(const struct bus1_pool *pool)
+static const struct bus1_map *newest_map(const struct bus1_pool *pool)
 {
-	static const struct map none;
+	static const struct bus1_map none;
 
 	return pool->n_maps ? &pool->maps[pool->n_maps - 1] : &none;
 }
 
 static int map_length(struct bus1_pool *pool, size_t length)
 {
-	struct map *map = &pool->maps[pool->n_maps];
+	struct bus1_map *map = &pool->maps[pool->n_maps];
 	void *address;
 
 	address = mmap(NULL, length, PROT_READ, MAP_SHARED, pool->fd, 0);
@@ -96,21 +82,21 @@ static uint64_t slice_size(const struct bus1_recv_args *args)
 }
 
 /* Maps the pool up to the end of the slice that the kernel told about. */
-static int grow(struct bus1_pool *pool, const struct bus1_recv_args *args)
+int bus1_pool_grow(struct bus1_pool *pool, const struct bus1_recv_args *args)
 {
 	uint64_t end = args->offset + slice_size(args);
 	uint64_t length = FIRST_LENGTH;
 
 	while (length && (length < end || length <= newest_map(pool)->length))
 		length *= 2;
-	if (!length || length > PTRDIFF_MAX || pool->n_maps == MAX_MAPS) {
+	if (!length || length > PTRDIFF_MAX || pool->n_maps == BUS1_MAX_MAPS) {
 		errno = ENOMEM;
 		return -1;
 	}
 	return map_length(pool, length);
 }
 
-static void clear_msg(struct bus1_msg *msg, uint64_t offset)
+void bus1_msg_clear(struct bus1_msg *msg, uint64_t offset)
 {
 	memset(msg, 0, sizeof(*msg));
 	msg->destination = BUS1_HANDLE_INVALID;
@@ -120,7 +106,7 @@ static void clear_msg(struct bus1_msg *msg, uint64_t offset)
 
 static void fill_common(struct bus1_msg *msg, const struct bus1_recv_args *args)
 {
-	clear_msg(msg, args->offset);
+	bus1_msg_clear(msg, args->offset);
 	msg->type = args->type;
 	msg->flags = args->flags;
 	msg->destination = args->destination;
@@ -144,8 +130,8 @@ static void fill_pointers(struct bus1_msg *msg, const char *slice,
 		msg->fds = (const void *)(slice + fds_offset(args));
 }
 
-static int fill_msg(struct bus1_msg *msg, const struct bus1_pool *pool,
-		    const struct bus1_recv_args *args)
+int bus1_msg_fill(struct bus1_msg *msg, const struct bus1_pool *pool,
+		  const struct bus1_recv_args *args)
 {
 	fill_common(msg, args);
 	if (args->offset != BUS1_OFFSET_INVALID) {
@@ -162,26 +148,48 @@ static int fill_msg(struct bus1_msg *msg, const struct bus1_pool *pool,
 	return 0;
 }
 
-EXPORT int bus1_pool_recv(struct bus1_pool *pool, struct bus1_msg *msg,
-			  uint64_t deadline, unsigned int flags)
+struct bus1_recv_args bus1_pool_args(const struct bus1_pool *pool,
+				     const struct bus1_msg *msg,
+				     uint64_t deadline, unsigned int flags)
 {
 	struct bus1_recv_args args = {
+		.max_offset = newest_map(pool)->length,
 		.deadline = deadline,
 		.release = flags & BUS1_RECV_RELEASE ? msg->offset :
 						       BUS1_OFFSET_INVALID,
 	};
+
+	return args;
+}
+
+/* @args->destination matters with BUS1_RECV_REPLY, and is also an output. */
+int bus1_pool_take(struct bus1_pool *pool, struct bus1_recv_args *args,
+		   unsigned int flags)
+{
+	uint64_t destination = args->destination;
 	int r;
 
 	do {
-		args.max_offset = newest_map(pool)->length;
-		r = bus1_recv(pool->fd, &args, flags);
-	} while (r < 0 && errno == ERANGE && !grow(pool, &args));
+		args->destination = destination;
+		args->max_offset = newest_map(pool)->length;
+		r = bus1_recv(pool->fd, args, flags);
+	} while (r < 0 && errno == ERANGE && !bus1_pool_grow(pool, args));
 
-	if (r < 0) {
-		clear_msg(msg, args.release);
+	if (!r && !(flags & (BUS1_RECV_SEED | BUS1_RECV_REPLY)))
+		pool->n_taken++;
+	return r;
+}
+
+EXPORT int bus1_pool_recv(struct bus1_pool *pool, struct bus1_msg *msg,
+			  uint64_t deadline, unsigned int flags)
+{
+	struct bus1_recv_args args = bus1_pool_args(pool, msg, deadline, flags);
+
+	if (bus1_pool_take(pool, &args, flags) < 0) {
+		bus1_msg_clear(msg, args.release);
 		return -1;
 	}
-	return fill_msg(msg, pool, &args);
+	return bus1_msg_fill(msg, pool, &args);
 }
 
 EXPORT int bus1_msg_release(struct bus1_pool *pool, struct bus1_msg *msg)
@@ -222,12 +230,25 @@ static int release_handles(int fd, const struct bus1_msg *msg)
 	return error;
 }
 
+/* Unused: whoever waits for the reply is told that it will not come. */
+static int release_reply(int fd, struct bus1_msg *msg)
+{
+	uint64_t reply = msg->reply;
+
+	msg->reply = BUS1_HANDLE_INVALID;
+	if (reply == BUS1_HANDLE_INVALID)
+		return 0;
+	return bus1_handle_release(fd, &reply, 1, 0);
+}
+
 EXPORT int bus1_msg_discard(struct bus1_pool *pool, struct bus1_msg *msg)
 {
 	int error;
 
 	close_fds(msg);
 	error = release_handles(pool->fd, msg);
+	if (release_reply(pool->fd, msg) < 0 && !error)
+		error = errno;
 	if (bus1_msg_release(pool, msg) < 0 && !error)
 		error = errno;
 	if (error) {

@@ -2,8 +2,9 @@
 /*
  * fcat - read files through capabilities that filed hands out
  *
- * Reading goes by requests of which a few are on their way at any time: enough
- * to keep the server busy, and never more answers than the own pool takes.
+ * Asking by name is a call. Reading goes by requests of which a few are on their
+ * way at any time: enough to keep the server busy, and never more answers than
+ * the own pool takes.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -26,12 +27,12 @@
 struct client {
 	int peer;
 	struct bus1_pool *pool;
-	int has_node;
 	uint64_t server;
 	uint64_t file;
 	uint64_t size;
 	uint64_t piece;
 	const char *name;
+	uint64_t slots[WINDOW];		/* their addresses name requests */
 };
 
 static void ended_by_server(const struct client *client, uint64_t handle)
@@ -45,52 +46,53 @@ static void ended_by_server(const struct client *client, uint64_t handle)
 		die("the server is gone");
 }
 
-/* The next answer. Notices are dealt with here, as they concern all of it. */
-static void receive(struct client *client, struct bus1_msg *msg,
-		    unsigned int flags, uint64_t deadline)
+/* The next message. Notices are dealt with here, as they concern all of it. */
+static void receive(struct client *client, struct bus1_msg *msg)
 {
 	for (;;) {
-		if (bus1_pool_recv(client->pool, msg, deadline, flags) < 0)
-			die("no answer");
+		if (bus1_pool_recv(client->pool, msg, 0, 0) < 0)
+			die("cannot receive");
 		if (msg->type == BUS1_MSG_DATA)
 			return;
 		if (msg->type == BUS1_MSG_NODE_DESTROY)
 			ended_by_server(client, msg->destination);
-		/* NODE_RELEASE: the server has answered all there was. */
 	}
 }
 
-/* The client's own node: where answers go. It is made by the first request. */
-static int ask(struct client *client, uint64_t to, struct file_request *request)
+/* What was queued before an answer that was waited for. */
+static int take_earlier(struct bus1_pool *pool, struct bus1_msg *msg,
+			void *context)
 {
-	uint64_t node = id_of(client) |
-			(client->has_node ? 0 : BUS1_HANDLE_FLAG_NEW);
-	struct letter letter = {
-		.vecs = { { request, sizeof(*request) } }, .n_vecs = 1,
-		.handles = &node, .n_handles = 1,
+	if (msg->type == BUS1_MSG_NODE_DESTROY)
+		ended_by_server(context, msg->destination);
+	return bus1_msg_discard(pool, msg);
+}
+
+static struct bus1_request new_request(const void *id, uint64_t to,
+				       const struct iovec *vec)
+{
+	struct bus1_request request = {
+		.destination = to,
+		.payload = { .vecs = vec, .n_vecs = 1 },
+		.reply_id = id_of(id),
+		.reply_max_bytes = sizeof(struct file_answer),
 	};
 
-	if (post(client->peer, to, &letter) < 0)
-		return -1;
-	client->has_node = 1;
-	return 0;
+	return request;
 }
 
-/* For a request that has no other on its way: there is nothing else to do. */
-static void ask_patiently(struct client *client, uint64_t to,
-			  struct file_request *request)
+/* A file that was taken back is also in the queue, where it says more. */
+static void could_not_ask(struct client *client, uint64_t deadline,
+			  unsigned int *pause_us)
 {
-	uint64_t deadline = deadline_in(PATIENCE_MS);
-	unsigned int pause_us = 0;
+	struct bus1_msg msg;
 
-	while (ask(client, to, request) < 0) {
-		/* A destroyed file is also in the queue, where it says more. */
-		if (errno == EHOSTUNREACH)
-			return;
-		if (!no_room_now() || deadline_in(0) > deadline)
-			die("cannot ask");
-		pause_longer(&pause_us);
-	}
+	if (errno == EHOSTUNREACH)
+		for (;;)
+			receive(client, &msg);
+	if (!no_room_now() || deadline_in(0) > deadline)
+		die("cannot ask");
+	pause_longer(pause_us);
 }
 
 static const struct file_answer *read_answer(const struct bus1_msg *msg,
@@ -115,20 +117,38 @@ static void release(struct client *client, struct bus1_msg *msg)
 		die("cannot release a message");
 }
 
+static void check_answered(const struct bus1_msg *msg)
+{
+	errno = 0;
+	if (msg->type != BUS1_MSG_DATA)
+		die("the server is gone, or does not answer");
+}
+
 /* Asks at the server, by name. What comes with the answer is the caller's. */
 static const struct file_answer *ask_by_name(struct client *client, uint32_t op,
 					     struct bus1_msg *msg,
 					     unsigned int flags)
 {
-	struct file_request request = { .op = op };
+	struct file_request text = { .op = op };
+	struct iovec vec = { &text, sizeof(text) };
+	struct bus1_request request = new_request(client, client->server, &vec);
+	uint64_t deadline = deadline_in(PATIENCE_MS);
+	unsigned int pause_us = 0;
 
-	if (strlen(client->name) >= sizeof(request.name)) {
+	if (strlen(client->name) >= sizeof(text.name)) {
 		errno = ENAMETOOLONG;
 		die("%s", client->name);
 	}
-	strcpy(request.name, client->name);
-	ask_patiently(client, client->server, &request);
-	receive(client, msg, flags, deadline_in(PATIENCE_MS));
+	strcpy(text.name, client->name);
+	request.reply_max_handles = op == FILE_OPEN;
+	request.reply_max_fds = op == FILE_DESCRIPTOR;
+	while (bus1_pool_call(client->pool, msg, &request, take_earlier, client,
+			      deadline, flags) < 0) {
+		if (msg->destination == request.reply_id)
+			die("no answer");
+		could_not_ask(client, deadline, &pause_us);
+	}
+	check_answered(msg);
 	return read_answer(msg, op);
 }
 
@@ -170,47 +190,85 @@ static void write_all(const char *data, size_t n)
 	}
 }
 
-/* Writes straight from the pool. */
-static uint64_t take_piece(struct client *client, uint64_t expected)
-{
-	const struct file_answer *head;
-	struct bus1_msg msg;
-	uint64_t length;
-
-	receive(client, &msg, 0, deadline_in(PATIENCE_MS));
-	head = read_answer(&msg, FILE_READ);
-	length = msg.n_bytes - sizeof(*head);
-	if (head->offset != expected || !length) {
-		errno = EPROTO;
-		die("the server gave another piece");
-	}
-	write_all((const char *)(head + 1), length);
-	release(client, &msg);
-	return length;
-}
-
 static uint64_t least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
 }
 
-static void read_file(struct client *client, uint64_t from, uint64_t until)
+static const uint64_t *slot_of(const struct client *client, uint64_t offset)
 {
-	struct file_request request = { .op = FILE_READ, .offset = from };
-	uint64_t got = from;
+	return &client->slots[offset / client->piece % WINDOW];
+}
+
+/* Asks for the piece at @offset and does not wait for it. */
+static int ask_for_piece(struct client *client, uint64_t offset, uint64_t length)
+{
+	struct file_request text = {
+		.op = FILE_READ, .offset = offset, .length = length,
+	};
+	struct iovec vec = { &text, sizeof(text) };
+	struct bus1_request request = new_request(slot_of(client, offset),
+						  client->file, &vec);
+
+	request.reply_max_bytes += length;
+	return bus1_send_request(client->peer, &request, 0);
+}
+
+/* For a piece that has no other on its way: there is nothing else to do. */
+static void ask_patiently(struct client *client, uint64_t offset,
+			  uint64_t length)
+{
+	uint64_t deadline = deadline_in(PATIENCE_MS);
+	unsigned int pause_us = 0;
+
+	while (ask_for_piece(client, offset, length) < 0)
+		could_not_ask(client, deadline, &pause_us);
+}
+
+/* Writes straight from the pool. */
+static void take_piece(struct client *client, uint64_t offset, uint64_t length)
+{
+	const struct file_answer *head;
+	struct bus1_msg msg;
+
+	if (bus1_pool_wait_reply(client->pool, &msg,
+				 id_of(slot_of(client, offset)), take_earlier,
+				 client, deadline_in(PATIENCE_MS), 0) < 0)
+		die("no answer");
+	check_answered(&msg);
+	head = read_answer(&msg, FILE_READ);
+	if (head->offset != offset || msg.n_bytes - sizeof(*head) != length) {
+		errno = EPROTO;
+		die("the server gave another piece");
+	}
+	write_all((const char *)(head + 1), length);
+	release(client, &msg);
+}
+
+/* Pieces begin at multiples of their length, which names their requests. */
+static uint64_t piece_end(const struct client *client, uint64_t offset,
+			  uint64_t until)
+{
+	return least(until, offset - offset % client->piece + client->piece);
+}
+
+static void read_file(struct client *client, uint64_t got, uint64_t until)
+{
+	uint64_t asked = got, end;
 
 	while (got < until) {
-		while (request.offset < until &&
-		       request.offset - got < WINDOW * client->piece) {
-			request.length = least(client->piece,
-					       until - request.offset);
-			if (got == request.offset)
-				ask_patiently(client, client->file, &request);
-			else if (ask(client, client->file, &request) < 0)
+		while (asked < until &&
+		       asked - got < (WINDOW - 1) * client->piece) {
+			end = piece_end(client, asked, until);
+			if (got == asked)
+				ask_patiently(client, asked, end - asked);
+			else if (ask_for_piece(client, asked, end - asked) < 0)
 				break;
-			request.offset += request.length;
+			asked = end;
 		}
-		got += take_piece(client, got);
+		end = piece_end(client, got, until);
+		take_piece(client, got, end - got);
+		got = end;
 	}
 }
 
@@ -253,7 +311,7 @@ static void wait_for_gift(struct client *client, const char *path,
 	}
 	unlink(path);
 	close(listener);
-	receive(client, msg, 0, deadline_in(PATIENCE_MS));
+	receive(client, msg);
 }
 
 static void take_file(struct client *client, const char *path)
@@ -319,7 +377,7 @@ static void hold_file(struct client *client)
 	printf("holding %s\n", client->name);
 	fflush(stdout);
 	for (;;) {
-		receive(client, &msg, 0, 0);
+		receive(client, &msg);
 		bus1_msg_discard(client->pool, &msg);
 	}
 }
@@ -359,8 +417,8 @@ static const struct option options[] = {
 };
 
 /*
- * A sender that is alone gets half of what a peer may hold, and less when there
- * are others. All answers that are on their way together take an eighth.
+ * Answers are paid for by who asks, with its own peer's limits and its user's. All
+ * that are on their way together take an eighth of what the peer may hold.
  */
 static void choose_piece(struct client *client)
 {

@@ -36,6 +36,19 @@ struct file {
 	int is_closed;
 };
 
+/*
+ * What goes out with the next entry into the kernel. If @opened is set, the node
+ * of that file comes into being with it, and without it there is no node.
+ */
+struct answer {
+	struct file_answer head;
+	struct iovec vecs[2];
+	struct bus1_payload payload;
+	struct file *opened;
+	uint64_t node;
+	int fd;
+};
+
 struct server {
 	int peer;
 	struct bus1_pool *pool;
@@ -139,86 +152,57 @@ static void file_free(struct server *server, struct file *file)
 	free(file);
 }
 
-/*
- * A server does not wait for a client: one that has no room for the answers that
- * it asked for does not get them.
- */
-static int answer(struct server *server, uint64_t to, struct letter *letter)
+static void fill_answer(struct answer *answer, uint32_t op, int error)
 {
-	int error;
-
-	if (post(server->peer, to, letter) == 0)
-		return 0;
-	error = errno;
-	if (error != EHOSTUNREACH)
-		printf("filed: a client did not get its answer: %s\n",
-		       strerror(error));
-	errno = error;
-	return -1;
+	memset(answer, 0, sizeof(*answer));
+	answer->fd = -1;
+	answer->head.op = op;
+	answer->head.error = error;
+	answer->vecs[0].iov_base = &answer->head;
+	answer->vecs[0].iov_len = sizeof(answer->head);
+	answer->payload.vecs = answer->vecs;
+	answer->payload.n_vecs = 1;
 }
 
-static int answer_error(struct server *server, uint64_t to, uint32_t op,
-			int error)
-{
-	struct file_answer head = { .op = op, .error = error };
-	struct letter letter = {
-		.vecs = { { &head, sizeof(head) } }, .n_vecs = 1,
-	};
-
-	return answer(server, to, &letter);
-}
-
-/*
- * The node comes into being with the message that carries it first. If the
- * message cannot be sent there is no node either, and the file is closed again.
- */
-static void do_open(struct server *server, const char *name, uint64_t to)
+static void do_open(struct server *server, const char *name,
+		    struct answer *answer)
 {
 	struct file *file = file_find(server, name);
-	struct file_answer head = { .op = FILE_OPEN };
-	struct letter letter = {
-		.vecs = { { &head, sizeof(head) } }, .n_vecs = 1,
-		.n_handles = 1,
-	};
-	uint64_t node;
 
 	if (!file)
 		file = file_new(server, name);
 	if (!file) {
-		answer_error(server, to, FILE_OPEN, errno);
+		fill_answer(answer, FILE_OPEN, errno);
 		return;
 	}
-	head.size = file->size;
-	node = id_of(file) | (file->is_node ? 0 : BUS1_HANDLE_FLAG_NEW);
-	letter.handles = &node;
-	if (!answer(server, to, &letter)) {
-		file->is_node = 1;
-	} else if (!file->is_node) {
-		file_close(server, file);
-		free(file);
+	fill_answer(answer, FILE_OPEN, 0);
+	answer->head.size = file->size;
+	answer->node = id_of(file);
+	if (!file->is_node) {
+		answer->node |= BUS1_HANDLE_FLAG_NEW;
+		answer->opened = file;
 	}
+	answer->payload.handles = &answer->node;
+	answer->payload.n_handles = 1;
 }
 
 /* Opened afresh, so that nobody else reads at the same position. */
-static void do_descriptor(struct server *server, const char *name, uint64_t to)
+static void do_descriptor(struct server *server, const char *name,
+			  struct answer *answer)
 {
-	struct file_answer head = { .op = FILE_DESCRIPTOR };
 	int fd = open_by_name(server, name);
-	struct letter letter = {
-		.vecs = { { &head, sizeof(head) } }, .n_vecs = 1,
-		.fds = &fd, .n_fds = 1,
-	};
 
-	if (fd < 0) {
-		answer_error(server, to, FILE_DESCRIPTOR, errno);
+	fill_answer(answer, FILE_DESCRIPTOR, fd < 0 ? errno : 0);
+	if (fd < 0)
 		return;
-	}
-	if (!answer(server, to, &letter))
-		printf("filed: gave the descriptor of %s away\n", name);
-	close(fd);
+	answer->fd = fd;
+	answer->payload.fds = &answer->fd;
+	answer->payload.n_fds = 1;
+	printf("filed: gives the descriptor of %s away\n", name);
 }
 
-static void do_revoke(struct server *server, const char *name, uint64_t to)
+static void do_revoke(struct server *server, const char *name,
+		      struct answer *answer)
 {
 	struct file *file = file_find(server, name);
 
@@ -226,71 +210,61 @@ static void do_revoke(struct server *server, const char *name, uint64_t to)
 		file_destroy(server, file);
 		printf("filed: took %s back from everybody\n", name);
 	}
-	answer_error(server, to, FILE_REVOKE, file ? 0 : ENOENT);
+	fill_answer(answer, FILE_REVOKE, file ? 0 : ENOENT);
 }
 
-/*
- * What could not be sent is at least said, which takes less room. A file that has
- * shrunk meanwhile cannot be read by the kernel either: EFAULT.
- */
-static void do_read(struct server *server, struct file *file,
-		    const struct file_request *request, uint64_t to)
+static void do_read(const struct file *file, const struct file_request *request,
+		    struct answer *answer)
 {
-	struct file_answer head = {
-		.op = FILE_READ, .offset = request->offset, .size = file->size,
-	};
 	uint64_t length = request->length;
-	struct letter letter = {
-		.vecs = { { &head, sizeof(head) } }, .n_vecs = 2,
-	};
 
 	if (file->is_closed || request->offset > file->size ||
 	    length > FILE_READ_MAX) {
-		answer_error(server, to, FILE_READ,
-			     file->is_closed ? ESTALE : EINVAL);
+		fill_answer(answer, FILE_READ,
+			    file->is_closed ? ESTALE : EINVAL);
 		return;
 	}
 	if (length > file->size - request->offset)
 		length = file->size - request->offset;
-	if (length)
-		letter.vecs[1].iov_base = (char *)file->data + request->offset;
-	letter.vecs[1].iov_len = length;
-	if (answer(server, to, &letter) < 0)
-		answer_error(server, to, FILE_READ,
-			     errno == EFAULT ? EIO : errno);
+	fill_answer(answer, FILE_READ, 0);
+	answer->head.offset = request->offset;
+	answer->head.size = file->size;
+	if (!length)
+		return;
+	answer->vecs[1].iov_base = (char *)file->data + request->offset;
+	answer->vecs[1].iov_len = length;
+	answer->payload.n_vecs = 2;
+}
+
+/* What came with it and was not asked for would stay here for ever. */
+static int is_request(const struct bus1_msg *msg)
+{
+	return msg->reply != BUS1_HANDLE_INVALID && !msg->n_handles &&
+	       !msg->n_fds && msg->n_bytes == sizeof(struct file_request);
 }
 
 /*
  * The request is copied: the bytes in the pool do not change, but the name has
  * to end somewhere.
  */
-static int copy_request(struct file_request *request, const struct bus1_msg *msg)
-{
-	if (msg->n_bytes != sizeof(*request) || msg->n_handles != 1)
-		return -1;
-	memcpy(request, msg->payload, sizeof(*request));
-	request->name[sizeof(request->name) - 1] = 0;
-	return 0;
-}
-
-static void serve_request(struct server *server, const struct bus1_msg *msg)
+static void serve_request(struct server *server, const struct bus1_msg *msg,
+			  struct answer *answer)
 {
 	int at_server = msg->destination == id_of(server);
 	struct file_request request;
 
-	if (copy_request(&request, msg) < 0)
-		return;
+	memcpy(&request, msg->payload, sizeof(request));
+	request.name[sizeof(request.name) - 1] = 0;
 	if (at_server && request.op == FILE_OPEN)
-		do_open(server, request.name, msg->handles[0]);
+		do_open(server, request.name, answer);
 	else if (at_server && request.op == FILE_DESCRIPTOR)
-		do_descriptor(server, request.name, msg->handles[0]);
+		do_descriptor(server, request.name, answer);
 	else if (at_server && request.op == FILE_REVOKE)
-		do_revoke(server, request.name, msg->handles[0]);
+		do_revoke(server, request.name, answer);
 	else if (!at_server && request.op == FILE_READ)
-		do_read(server, object_of(msg->destination), &request,
-			msg->handles[0]);
+		do_read(object_of(msg->destination), &request, answer);
 	else
-		answer_error(server, msg->handles[0], request.op, EOPNOTSUPP);
+		fill_answer(answer, request.op, EOPNOTSUPP);
 }
 
 static void serve_release(struct server *server, struct file *file)
@@ -304,27 +278,84 @@ static int is_own(uint64_t id)
 	return !(id & BUS1_HANDLE_FLAG_REMOTE);
 }
 
-static void serve(struct server *server, const struct bus1_msg *msg)
+static void serve(struct server *server, struct bus1_msg *msg,
+		  struct answer *answer)
 {
-	if (msg->type == BUS1_MSG_DATA)
-		serve_request(server, msg);
+	if (msg->type == BUS1_MSG_DATA && is_request(msg))
+		serve_request(server, msg, answer);
 	else if (msg->type == BUS1_MSG_NODE_RELEASE)
 		serve_release(server, object_of(msg->destination));
 	else if (msg->type == BUS1_MSG_NODE_DESTROY && is_own(msg->destination))
 		file_free(server, object_of(msg->destination));
+	else if (bus1_msg_discard(server->pool, msg) < 0)
+		die("cannot give a message back");
+}
+
+static void end_answer(struct server *server, struct answer *answer, int was_sent)
+{
+	if (answer->opened && was_sent) {
+		answer->opened->is_node = 1;
+	} else if (answer->opened) {
+		file_close(server, answer->opened);
+		free(answer->opened);
+	}
+	if (answer->fd >= 0)
+		close(answer->fd);
+	answer->opened = NULL;
+	answer->fd = -1;
+}
+
+/*
+ * A client that is gone gets nothing. Any other is told what went wrong: it has
+ * paid for too little, or the file has shrunk meanwhile and cannot be read by
+ * the kernel either.
+ */
+static void answer_otherwise(struct server *server, struct bus1_msg *msg,
+			     struct answer *answer, int error)
+{
+	if (error != EHOSTUNREACH)
+		printf("filed: a client did not get its answer: %s\n",
+		       strerror(error));
+	if (error != EHOSTUNREACH && !answer->head.error)
+		fill_answer(answer, answer->head.op,
+			    error == EFAULT ? EIO : error);
+	else if (bus1_msg_discard(server->pool, msg) < 0)
+		die("cannot give a request back");
+}
+
+/*
+ * Sends the last answer and receives the next request: one entry into the kernel
+ * for each. EIO: one that was lost to a broken swap.
+ */
+static int serve_next(struct server *server, struct bus1_msg *msg,
+		      struct answer *answer)
+{
+	int r = bus1_pool_reply_recv(server->pool, msg, &answer->payload, 0,
+				     BUS1_RECV_NONBLOCK);
+	int error = r < 0 ? errno : 0;
+	int is_next = !error || error == EIO;
+
+	end_answer(server, answer,
+		   is_next || msg->reply == BUS1_HANDLE_INVALID);
+	if (is_next)
+		serve(server, msg, answer);
+	else if (msg->reply != BUS1_HANDLE_INVALID)
+		answer_otherwise(server, msg, answer, error);
+	else
+		return error;
+	return 0;
 }
 
 static void serve_all(struct server *server)
 {
-	struct bus1_msg msg;
+	struct bus1_msg msg = BUS1_MSG_INIT;
+	struct answer answer;
 
-	while (bus1_pool_recv(server->pool, &msg, 0, BUS1_RECV_NONBLOCK) == 0) {
-		serve(server, &msg);
-		if (bus1_msg_discard(server->pool, &msg) < 0)
-			die("cannot give a message back");
-	}
-	/* EIO: a request was lost to a broken swap; its client will time out. */
-	if (errno != EAGAIN && errno != EIO)
+	fill_answer(&answer, 0, 0);
+	do
+		errno = serve_next(server, &msg, &answer);
+	while (!errno);
+	if (errno != EAGAIN)
 		die("cannot receive");
 }
 

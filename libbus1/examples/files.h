@@ -4,7 +4,7 @@
  *
  * A handle to the server's first node is the right to ask for files by name. A
  * handle to a file is the right to read that file, and nothing else is asked.
- * Every request carries one handle: the node that the answer goes to.
+ * Every request asks for a reply, which the client has paid for.
  */
 #ifndef FILES_H
 #define FILES_H

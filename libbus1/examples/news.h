@@ -3,9 +3,9 @@
  * What publish and subscribe say to each other.
  *
  * A subscriber joins with a handle to a node of its own, which the news go to.
- * It is welcomed with a handle to a node that stands for it at the publisher, and
- * says there how far it has read. A publisher is never more than a window ahead
- * of the slowest subscriber, so the news never find a queue full.
+ * The reply is a handle to a node that stands for it at the publisher, where it
+ * says how far it has read. A publisher is never more than a window ahead of the
+ * slowest subscriber, so the news never find a queue full.
  */
 #ifndef NEWS_H
 #define NEWS_H
@@ -13,8 +13,8 @@
 #include <stdint.h>
 
 enum news_kind {
-	NEWS_JOIN = 1,		/* with a handle: where the news go to */
-	NEWS_WELCOME,		/* with a handle: where to say what was read */
+	NEWS_JOIN = 1,		/* a call, with a handle: where the news go to */
+	NEWS_WELCOME,		/* its reply: a handle, where to say what was read */
 	NEWS_ITEM,
 	NEWS_END,
 	NEWS_READ,		/* all up to @number */

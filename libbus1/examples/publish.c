@@ -51,24 +51,27 @@ static void fill_news(const struct publisher *publisher, struct news *news,
 		 publisher->name);
 }
 
-static void welcome(struct publisher *publisher, uint64_t inbox)
+/* The node that stands for it comes into being with the reply. */
+static void welcome(struct publisher *publisher, struct bus1_msg *msg,
+		    uint64_t inbox)
 {
 	struct subscriber *subscriber =
 		&publisher->subscribers[publisher->n_joined];
 	uint64_t node = id_of(subscriber) | BUS1_HANDLE_FLAG_NEW;
 	struct news news;
-	struct letter letter = {
-		.vecs = { { &news, sizeof(news) } }, .n_vecs = 1,
-		.handles = &node, .n_handles = 1,
+	struct iovec vec = { &news, sizeof(news) };
+	struct bus1_payload payload = {
+		.vecs = &vec, .n_vecs = 1, .handles = &node, .n_handles = 1,
 	};
 
 	fill_news(publisher, &news, NEWS_WELCOME, 0);
-	if (post(publisher->peer, inbox, &letter) < 0) {
+	if (bus1_msg_reply(publisher->pool, msg, &payload) < 0) {
 		printf("publish: could not welcome somebody: %s\n",
 		       strerror(errno));
-		bus1_handle_release(publisher->peer, &inbox, 1, 0);
+		bus1_msg_discard(publisher->pool, msg);
 		return;
 	}
+	bus1_msg_release(publisher->pool, msg);
 	subscriber->inbox = inbox;
 	subscriber->is_there = 1;
 	publisher->n_joined++;
@@ -101,14 +104,16 @@ static void take_join(struct publisher *publisher, struct bus1_msg *msg)
 	uint64_t inbox = msg->n_handles == 1 ? msg->handles[0] :
 					       BUS1_HANDLE_INVALID;
 
-	/* Whoever comes late would not have the sequence of the others. */
+	/*
+	 * Whoever comes late would not have the sequence of the others. That the
+	 * request is dropped is what it is told.
+	 */
 	if (inbox == BUS1_HANDLE_INVALID ||
 	    publisher->n_joined == publisher->n_wanted) {
 		bus1_msg_discard(publisher->pool, msg);
 		return;
 	}
-	bus1_msg_release(publisher->pool, msg);
-	welcome(publisher, inbox);
+	welcome(publisher, msg, inbox);
 }
 
 static void take_data(struct publisher *publisher, struct bus1_msg *msg)

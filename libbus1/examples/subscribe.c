@@ -63,17 +63,50 @@ static struct source *source_new(struct reader *reader)
 	return source;
 }
 
+/*
+ * News that come before the welcome stay queued, and are printed in their order.
+ * No room at the publisher: nothing announces that there is some again.
+ */
+static void ask_to_join(struct reader *reader, const struct bus1_request *request,
+			struct bus1_msg *msg)
+{
+	uint64_t deadline = deadline_in(PATIENCE_MS);
+	unsigned int pause_us = 0;
+
+	while (bus1_pool_call(reader->pool, msg, request, NULL, NULL, deadline,
+			      BUS1_POOL_OVERTAKE) < 0) {
+		if (!no_room_now() || deadline_in(0) > deadline)
+			die("cannot join");
+		pause_longer(&pause_us);
+	}
+	errno = 0;
+	if (msg->type != BUS1_MSG_DATA)
+		die("the publisher takes nobody any more");
+}
+
 static void join(struct reader *reader, struct source *source)
 {
 	uint64_t node = id_of(source) | BUS1_HANDLE_FLAG_NEW;
 	struct news news = { .kind = NEWS_JOIN };
-	struct letter letter = {
-		.vecs = { { &news, sizeof(news) } }, .n_vecs = 1,
-		.handles = &node, .n_handles = 1,
+	struct iovec vec = { &news, sizeof(news) };
+	struct bus1_request request = {
+		.destination = source->publisher,
+		.payload = { .vecs = &vec, .n_vecs = 1,
+			     .handles = &node, .n_handles = 1 },
+		.reply_id = id_of(&source->counter),
+		.reply_max_bytes = sizeof(news),
+		.reply_max_handles = 1,
 	};
+	struct bus1_msg msg;
 
-	if (post_patiently(reader->peer, source->publisher, &letter) < 0)
-		die("cannot join");
+	ask_to_join(reader, &request, &msg);
+	if (msg.n_handles != 1 || msg.handles[0] == BUS1_HANDLE_INVALID) {
+		errno = EPROTO;
+		die("a strange welcome");
+	}
+	source->counter = msg.handles[0];
+	if (bus1_msg_release(reader->pool, &msg) < 0)
+		die("cannot release a message");
 }
 
 /* Every half window, so that the publisher need not wait for it. */
@@ -129,9 +162,7 @@ static void take_news(struct reader *reader, const struct bus1_msg *msg)
 	errno = EPROTO;
 	if (msg->n_bytes < sizeof(*news))
 		die("strange news");
-	if (news->kind == NEWS_WELCOME && msg->n_handles == 1)
-		source->counter = msg->handles[0];
-	else if (news->kind == NEWS_ITEM)
+	if (news->kind == NEWS_ITEM)
 		take_item(reader, source, msg, news);
 	else if (news->kind == NEWS_END)
 		take_end(reader, source, news->number);
@@ -151,10 +182,6 @@ static void check_publishers(const struct reader *reader, uint64_t handle)
 			die("a publisher is gone before its end");
 }
 
-/*
- * Handles are kept and not discarded with the message: the one that comes with a
- * welcome is the only one.
- */
 static void read_news(struct reader *reader)
 {
 	struct bus1_msg msg;

@@ -70,7 +70,7 @@ link_cxx() {
 
 # The library is C that old and new compilers take, without extensions hidden.
 compile_library() {
-	for f in calls pool; do
+	for f in calls pool replies; do
 		$CC -std=$1 -Wall -Wextra -Werror -D_GNU_SOURCE -I"$O/include" \
 			-c -o "$work/$f.o" "$top/$f.c" || return 1
 	done
@@ -102,7 +102,7 @@ declarations_are_the_map() {
 # Neither data that is written, nor code that runs unasked.
 no_globals() {
 	nm "$O/libbus1.a" | grep -E ' [BbDdC] ' && return 1
-	! readelf -SW "$O/calls.o" "$O/pool.o" |
+	! readelf -SW "$O/calls.o" "$O/pool.o" "$O/replies.o" |
 		grep -E '\.(init|fini|ctors|dtors|preinit)'
 }
 
@@ -137,6 +137,26 @@ use_installed() {
 		-L"$lib" -lbus1 -Wl,-rpath,"$lib" && "$work/use" &&
 		$CC -I"$work/dest/usr/include" -o "$work/use" "$work/use.c" \
 			"$lib/libbus1.a" && "$work/use"
+}
+
+# The loops that README.md shows are C.
+readme_compiles() {
+	{
+		cat <<-END
+		#include <bus1.h>
+		void use(const void *data, size_t n);
+		void work(const struct bus1_msg *msg, struct bus1_payload *answer);
+		int on_signal(struct bus1_pool *pool, struct bus1_msg *msg,
+			      void *context);
+		int ask(struct bus1_pool *pool, uint64_t server,
+			struct iovec *question);
+		void serve(struct bus1_pool *pool);
+		END
+		sed -n '/^```c$/,/^```$/{/^```/!p}' "$top/README.md"
+	} >"$work/readme.c"
+	grep -q bus1_pool_reply_recv "$work/readme.c" &&
+		$CC -std=gnu11 -Wall -Wextra -Werror -I"$O/include" -c \
+			-o "$work/readme.o" "$work/readme.c"
 }
 
 abi_is_the_kernels() {
@@ -192,5 +212,6 @@ check library.installs installs
 check library.what_is_installed_can_be_used use_installed
 check library.every_symbol_answers run_shared
 check examples.help examples_help
+check examples.readme_compiles readme_compiles
 echo "1..$n"
 exit $failed

@@ -86,6 +86,21 @@ static int call_recv(void)
 	return bus1_recv(-1, &args, 0);
 }
 
+static int call_send_request(void)
+{
+	struct bus1_request request = { .destination = 8, .reply_id = 8 };
+
+	return bus1_send_request(-1, &request, 0);
+}
+
+static int call_call(void)
+{
+	struct bus1_send_args send = { .n_destinations = 1 };
+	struct bus1_recv_args recv = { 0 };
+
+	return bus1_call(-1, &send, &recv, 0);
+}
+
 static int call_pool_recv(void)
 {
 	struct bus1_pool *pool = bus1_pool_new(-1);
@@ -98,16 +113,67 @@ static int call_pool_recv(void)
 	return r;
 }
 
-static int call_msg(int (*function)(struct bus1_pool *, struct bus1_msg *))
+static int call_pool_call(void)
 {
+	struct bus1_request request = { .destination = 8, .reply_id = 8 };
 	struct bus1_pool *pool = bus1_pool_new(-1);
-	struct bus1_msg msg = { .offset = 0 };
+	struct bus1_msg msg;
 	int r;
 
 	REQUIRE(pool);
+	r = bus1_pool_call(pool, &msg, &request, NULL, NULL, 0,
+			   BUS1_POOL_OVERTAKE);
+	bus1_pool_free(pool);
+	return r;
+}
+
+static int call_pool_wait_reply(void)
+{
+	struct bus1_pool *pool = bus1_pool_new(-1);
+	struct bus1_msg msg;
+	int r;
+
+	REQUIRE(pool);
+	r = bus1_pool_wait_reply(pool, &msg, 8, NULL, NULL, 0,
+				 BUS1_POOL_OVERTAKE);
+	bus1_pool_free(pool);
+	return r;
+}
+
+static int call_pool_reply_recv(void)
+{
+	struct bus1_pool *pool = bus1_pool_new(-1);
+	struct bus1_msg msg = BUS1_MSG_INIT;
+	int r;
+
+	REQUIRE(pool);
+	msg.reply = 9;
+	r = bus1_pool_reply_recv(pool, &msg, NULL, 0, 0);
+	bus1_pool_free(pool);
+	return r;
+}
+
+static int reply_to(struct bus1_pool *pool, struct bus1_msg *msg)
+{
+	return bus1_msg_reply(pool, msg, NULL);
+}
+
+static int call_msg(int (*function)(struct bus1_pool *, struct bus1_msg *))
+{
+	struct bus1_pool *pool = bus1_pool_new(-1);
+	struct bus1_msg msg = BUS1_MSG_INIT;
+	int r;
+
+	REQUIRE(pool);
+	msg.offset = 0;
 	r = function(pool, &msg);
 	bus1_pool_free(pool);
 	return r;
+}
+
+static int call_msg_reply(void)
+{
+	return call_msg(reply_to);
 }
 
 static int call_msg_release(void)
@@ -166,9 +232,15 @@ static const struct call {
 	{ "bus1_send", call_send, EBADF, 0 },
 	{ "bus1_send_errors", call_send_errors, EBADF, 0 },
 	{ "bus1_recv", call_recv, EBADF, 0 },
+	{ "bus1_send_request", call_send_request, EBADF, 0 },
+	{ "bus1_call", call_call, EBADF, 0 },
 	{ "bus1_pool_new", call_pool_new, 0, 1 },
 	{ "bus1_pool_free", call_pool_free, 0, 1 },
 	{ "bus1_pool_recv", call_pool_recv, EBADF, 0 },
+	{ "bus1_pool_call", call_pool_call, EBADF, 0 },
+	{ "bus1_pool_wait_reply", call_pool_wait_reply, EBADF, 0 },
+	{ "bus1_pool_reply_recv", call_pool_reply_recv, EBADF, 0 },
+	{ "bus1_msg_reply", call_msg_reply, EBADF, 0 },
 	{ "bus1_msg_release", call_msg_release, EBADF, 0 },
 	{ "bus1_msg_discard", call_msg_discard, EBADF, 0 },
 };
