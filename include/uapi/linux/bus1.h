@@ -73,7 +73,7 @@
 #define BUS1_SEND_CONTINUE		(1U << 0)
 /** BUS1_SEND_SEED - make this message the seed of the sending peer */
 #define BUS1_SEND_SEED			(1U << 1)
-/** BUS1_SEND_REPLY - pay for a reply (reserved: EINVAL) */
+/** BUS1_SEND_REPLY - ask for a reply, and pay for it now */
 #define BUS1_SEND_REPLY			(1U << 2)
 /** BUS1_SEND_HANDLES - the message carries handles */
 #define BUS1_SEND_HANDLES		(1U << 3)
@@ -91,7 +91,7 @@
 #define BUS1_RECV_RELEASE		(1U << 3)
 /** BUS1_RECV_PIDFD - give a pidfd of the sender (reserved: EINVAL) */
 #define BUS1_RECV_PIDFD			(1U << 4)
-/** BUS1_RECV_REPLY - wait for one reply (reserved: EINVAL) */
+/** BUS1_RECV_REPLY - wait for the reply that @destination names, only */
 #define BUS1_RECV_REPLY			(1U << 5)
 
 /** BUS1_CALL - the flags of bus1_call(): those of send and those of receive */
@@ -104,7 +104,8 @@
  * @BUS1_MSG_DATA:		a message
  * @BUS1_MSG_NODE_DESTROY:	the node that @destination names was destroyed
  * @BUS1_MSG_NODE_RELEASE:	nobody but its owner holds @destination any more
- * @BUS1_MSG_REPLY_DROPPED:	the reply to @destination will not come
+ * @BUS1_MSG_REPLY_DROPPED:	the reply to the request @destination will not
+ *				come
  */
 enum bus1_msg_type {
 	BUS1_MSG_NONE,
@@ -116,7 +117,13 @@ enum bus1_msg_type {
 
 /** BUS1_MSG_FLAG_MORE - the next entry belongs to the same transaction */
 #define BUS1_MSG_FLAG_MORE		(1ULL << 0)
-/** BUS1_MSG_FLAG_OVERTOOK - this reply overtook earlier messages */
+/**
+ * BUS1_MSG_FLAG_OVERTOOK - this reply overtook earlier messages
+ *
+ * It was handed to a call that waited for it, or fetched by its ID, while
+ * entries in front of it were queued or being committed. They are still there,
+ * in their order.
+ */
 #define BUS1_MSG_FLAG_OVERTOOK		(1ULL << 1)
 
 /**
@@ -187,10 +194,18 @@ struct bus1_peer_info {
  * @n_handles:		how many; not 0 exactly with BUS1_SEND_HANDLES
  * @ptr_fds:		array of int: file descriptors to pass along
  * @n_fds:		how many; not 0 exactly with BUS1_SEND_FDS
- * @reply_id:		reserved for BUS1_SEND_REPLY: 0
- * @reply_max_bytes:	reserved for BUS1_SEND_REPLY: 0
- * @reply_max_handles:	reserved for BUS1_SEND_REPLY: 0
- * @reply_max_fds:	reserved for BUS1_SEND_REPLY: 0
+ * @reply_id:		names the request until its reply, or the notice that it
+ *			will not come, is received: an ID of the caller's
+ *			choosing, its three lowest bits clear (else EINVAL), that
+ *			is in use for nothing (else EEXIST)
+ * @reply_max_bytes:	the most bytes of payload that the reply may have
+ * @reply_max_handles:	the most handles; at most BUS1_HANDLE_MAX
+ * @reply_max_fds:	the most file descriptors; at most BUS1_FD_MAX
+ *
+ * The last four are for BUS1_SEND_REPLY, and 0 without it (else EINVAL). What a
+ * reply of that size takes, its slice and the handle that stands for the request
+ * included, is charged to the sending peer by the send (else ENOBUFS); what was
+ * not used is given back when the reply comes.
  */
 struct bus1_send_args {
 	__aligned_u64 ptr_destinations;
@@ -217,8 +232,10 @@ struct bus1_send_args {
  * @deadline:		in: CLOCK_MONOTONIC nanoseconds, 0 for none
  * @release:		in: with BUS1_RECV_RELEASE the slice to release;
  *			out: BUS1_OFFSET_INVALID
- * @destination:	in: with BUS1_RECV_REPLY the reply to wait for;
- *			out: the ID of the node or handle this is about
+ * @destination:	in: with BUS1_RECV_REPLY the reply_id of the request
+ *			whose reply to wait for;
+ *			out: the ID of the node or handle this is about; of a
+ *			reply, or the notice of none, the reply_id
  * @type:		out: one of enum bus1_msg_type; stored last
  * @flags:		out: BUS1_MSG_FLAG_*
  * @offset:		out: where in the pool the slice lies
@@ -226,12 +243,15 @@ struct bus1_send_args {
  * @n_handles:		out: number of handle IDs (__u64) behind the payload,
  *			which is padded to 8 bytes
  * @n_fds:		out: number of descriptors (int) behind the handles
- * @reply:		out: handle for the reply, or BUS1_HANDLE_INVALID
+ * @reply:		out: handle that takes one reply, within what the sender
+ *			has paid for, and is gone then; BUS1_HANDLE_INVALID if
+ *			the sender did not ask for one
  * @sender_pid:		out: thread group of the sending peer's identity
  * @sender_uid:		out: its effective user ID
  * @sender_gid:		out: its effective group ID
  * @sender_pidfd:	out: -1
- * @error:		out: how the receive half of bus1_call() ended
+ * @error:		out: how the receive half of bus1_call() ended: 0 or a
+ *			negative errno of bus1_recv(); 0 by bus1_recv()
  * @n_overtaken:	out: with BUS1_MSG_FLAG_OVERTOOK how many earlier entries were
  *			in front, or a little more; else 0
  */
