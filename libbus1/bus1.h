@@ -478,8 +478,9 @@ int bus1_pool_recv(struct bus1_pool *pool, struct bus1_msg *msg,
 /**
  * bus1_earlier_fn - takes a message that a reply has overtaken
  * @pool:	the pool that the call was made with
- * @msg:	the message or notice; what came with it is now the function's, and
- *		with BUS1_MSG_DATA but no slice its payload was lost (EIO)
+ * @msg:	a message, a notice, or the reply to another request; what came
+ *		with it is now the function's. BUS1_MSG_DATA without a slice: its
+ *		payload was lost (EIO)
  * @context:	as given to the call
  *
  * It may use the pool, and make calls of its own: a call inside hands over the
@@ -533,7 +534,8 @@ typedef int (*bus1_earlier_fn)(struct bus1_pool *pool, struct bus1_msg *msg,
  *	ENXIO		BUS1_RECV_RELEASE: no such slice
  *
  * The request stands:
- *	EAGAIN		no reply yet, and it should not wait
+ *	EAGAIN		no reply yet, and it should not wait: by its flags, or
+ *			by O_NONBLOCK of the peer
  *	EINTR		a signal
  *	EMFILE, ENFILE	no room for the descriptors that came along
  *	ENOMEM		no address space to map the reply

@@ -264,6 +264,10 @@ static void what_is_not_sent(void)
 	pair_free(&pair);
 }
 
+#define THREADS 64
+#define SERVERS 2
+#define CALLS 50
+
 struct thread {
 	struct pair *pair;
 	pthread_t thread;
@@ -279,7 +283,7 @@ static void *call_often(void *data)
 	uint64_t words[2] = { thread->id };
 
 	REQUIRE(pool);
-	for (words[1] = 0; words[1] < 200; words[1]++)
+	for (words[1] = 0; words[1] < CALLS; words[1]++)
 		if (echo_one(pool, thread->pair, thread->id, words,
 			     sizeof(words), &msg) ||
 		    msg.type != BUS1_MSG_DATA ||
@@ -293,26 +297,25 @@ static void *call_often(void *data)
 
 static void threads_get_their_own_replies(void)
 {
-	enum { N = 16, SERVERS = 2 };
 	struct pair pair = pair_new();
-	struct thread threads[N];
+	struct thread threads[THREADS];
 	pthread_t servers[SERVERS];
 	unsigned int i, n_wrong = 0;
 
 	for (i = 0; i < SERVERS; i++)
 		servers[i] = start(echo, &pair);
-	for (i = 0; i < N; i++) {
+	for (i = 0; i < THREADS; i++) {
 		threads[i] = (struct thread){ .pair = &pair, .id = 16 + 8 * i };
 		threads[i].thread = start(call_often, &threads[i]);
 	}
-	for (i = 0; i < N; i++) {
+	for (i = 0; i < THREADS; i++) {
 		pthread_join(threads[i].thread, NULL);
 		n_wrong += threads[i].n_wrong;
 	}
 	EXPECT(!n_wrong);
 	EXPECT(info_of(pair.client).used_slices == 0);
 	EXPECT(info_of(pair.client).n_queued == 0);
-	EXPECT(info_of(pair.server).n_received == N * 200);
+	EXPECT(info_of(pair.server).n_received == THREADS * CALLS);
 	REQUIRE(!bus1_peer_disconnect(pair.server, 0));
 	for (i = 0; i < SERVERS; i++)
 		pthread_join(servers[i], NULL);
