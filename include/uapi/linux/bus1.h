@@ -122,7 +122,7 @@ enum bus1_msg_type {
  *
  * It was handed to a call that waited for it, or fetched by its ID, while
  * entries in front of it were queued or being committed. They are still there,
- * in their order.
+ * in their order; bus1_recv_args.n_overtaken says how many.
  */
 #define BUS1_MSG_FLAG_OVERTOOK		(1ULL << 1)
 
