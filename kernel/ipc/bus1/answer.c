@@ -16,51 +16,50 @@
 
 /**
  * bus1_answer_begin() - begin to write a reply
- * @leg:	the way to the requester, of a reply that the caller claimed
- * @answer:	what is to come
+ * @reply:	reply that the caller claimed
+ * @shape:	what is to come
  * @sender:	who answers
+ * @message:	what to fill
  *
  * Return: 0, and bus1_answer_commit() or bus1_answer_abort() is to follow;
  * -EMSGSIZE if it is more than was paid for; -EHOSTUNREACH if the reply was
  * cancelled or the requester is gone.
  */
-int bus1_answer_begin(struct bus1_leg *leg, const struct bus1_answer *answer,
-		      struct bus1_ident *sender)
+int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
+		      struct bus1_ident *sender, struct bus1_message **message)
 {
-	struct bus1_reply *reply = leg->name.reply;
 	struct bus1_space *requester = reply->requester;
-	struct bus1_message *message;
+	struct bus1_message *room;
 
-	if (answer->n_bytes > reply->max_bytes ||
-	    answer->n_handles > reply->max_handles ||
-	    answer->n_fds > reply->max_fds)
+	if (shape->n_bytes > reply->max_bytes ||
+	    shape->n_handles > reply->max_handles ||
+	    shape->n_fds > reply->max_fds)
 		return -EMSGSIZE;
 
 	spin_lock(&requester->data);
 	reply->filling = reply->state == BUS1_REPLY_OPEN && !requester->down;
-	message = reply->filling ? reply->message : NULL;
+	room = reply->filling ? reply->message : NULL;
 	spin_unlock(&requester->data);
-	if (!message)
+	if (!room)
 		return -EHOSTUNREACH;
 
-	message->n_bytes = answer->n_bytes;
-	message->n_handles = answer->n_handles;
-	message->n_moved = answer->n_moved;
-	message->n_fds = answer->n_fds;
-	message->sender = bus1_ident_get(sender);
-	leg->message = message;
+	room->n_bytes = shape->n_bytes;
+	room->n_handles = shape->n_handles;
+	room->n_moved = shape->n_moved;
+	room->n_fds = shape->n_fds;
+	room->sender = bus1_ident_get(sender);
+	*message = room;
 	return 0;
 }
 
 /**
  * bus1_answer_abort() - undo bus1_answer_begin()
- * @leg:	the way to the requester
+ * @reply:	reply
+ * @message:	what was to be filled; its reply handles were taken back
  */
-void bus1_answer_abort(struct bus1_leg *leg)
+void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
 {
-	struct bus1_reply *reply = leg->name.reply;
 	struct bus1_space *requester = reply->requester;
-	struct bus1_message *message = leg->message;
 	bool cancelled;
 
 	bus1_message_drop_handles(message);
@@ -68,7 +67,6 @@ void bus1_answer_abort(struct bus1_leg *leg)
 	bus1_ident_put(message->sender);
 	message->sender = NULL;
 	message->written = true;
-	leg->message = NULL;
 
 	spin_lock(&requester->data);
 	reply->filling = false;
@@ -82,16 +80,17 @@ void bus1_answer_abort(struct bus1_leg *leg)
 
 /**
  * bus1_answer_commit() - send a reply
- * @leg:	the way to the requester, with a complete message. On success that
- *		belongs to the requester, and the reply handle is used up
+ * @reply:	reply
+ * @message:	complete message; on success it is the requester's, and
+ *		bus1_name_used() is to follow
+ * @lost:	whether there was no memory for it: then it is dropped
  *
  * Return: 0, or -EHOSTUNREACH and bus1_answer_abort() is to follow.
  */
-int bus1_answer_commit(struct bus1_leg *leg)
+int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
+		       bool lost)
 {
-	struct bus1_reply *reply = leg->name.reply;
 	struct bus1_space *requester = reply->requester;
-	struct bus1_message *message = leg->message;
 	bool wake;
 
 	spin_lock(&requester->data);
@@ -100,11 +99,12 @@ int bus1_answer_commit(struct bus1_leg *leg)
 		return -EHOSTUNREACH;
 	}
 	reply->filling = false;
-	if (leg->lost) {
+	/* Also of what is lost: what it carries is dropped as if unread. */
+	bus1_message_share(message);
+	if (lost) {
 		reply->message = NULL;
 		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
 	} else {
-		bus1_message_share(message);
 		bus1_message_trim_locked(message);
 		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
 						bus1_message_size(message));
@@ -113,11 +113,7 @@ int bus1_answer_commit(struct bus1_leg *leg)
 
 	if (wake)
 		bus1_space_wake(requester);
-	if (leg->lost)
+	if (lost)
 		bus1_message_free(message);
-	leg->message = NULL;
-	leg->name.claimed = false;
-	leg->name.reply = NULL;
-	bus1_reply_put(reply);
 	return 0;
 }

@@ -58,6 +58,9 @@ void *bus1_args_array(const void __user *from, size_t n, size_t size, void *few)
 		return NULL;
 	if (n > BUS1_FEW)
 		return vmemdup_array_user(from, n, size);
+	if (n == 1 && size == sizeof(u64))
+		return get_user(*(u64 *)few, (const u64 __user *)from) ?
+		       ERR_PTR(-EFAULT) : few;
 	if (copy_from_user(few, from, n * size))
 		return ERR_PTR(-EFAULT);
 	return few;

@@ -39,29 +39,30 @@ int bus1_ask(struct bus1_peer *peer, const struct bus1_budget *budget,
  * bus1_ask_pay() - pay for a reply
  * @peer:	who asks
  * @asks:	the reply
+ * @ident:	who it is
  *
  * What stays with the peer its cgroup pays, whoever calls.
  *
  * Return: 0; -ESHUTDOWN; -ENOBUFS if the peer may have no more; -ENOMEM.
  */
-int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks)
+int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
+		 const struct bus1_ident *ident)
 {
-	struct bus1_message *message;
+	const struct bus1_shape shape = {
+		.n_bytes = asks->max_bytes,
+		.n_handles = asks->max_handles,
+		.n_fds = asks->max_fds,
+	};
+	struct mem_cgroup *old;
 	int err;
 
 	err = bus1_pool_prepare(&peer->pool);
 	if (err)
 		return err;
-	message = bus1_message_new(&peer->space, &peer->pool, asks->max_bytes,
-				   asks->max_handles, asks->max_fds,
-				   GFP_KERNEL_ACCOUNT);
-	if (!message)
-		return -ENOMEM;
-	err = bus1_message_charge_budget(message);
-	if (err)
-		bus1_message_free(message);
-	else
-		asks->message = message;
+	old = set_active_memcg(ident->memcg);
+	err = bus1_message_budget(&peer->space, &peer->pool, &shape,
+				  &asks->message);
+	set_active_memcg(old);
 	return err;
 }
 

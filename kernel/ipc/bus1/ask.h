@@ -23,7 +23,8 @@ struct bus1_budget {
 
 int bus1_ask(struct bus1_peer *peer, const struct bus1_budget *budget,
 	     struct bus1_reply **asks);
-int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks);
+int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
+		 const struct bus1_ident *ident);
 void bus1_ask_abort(struct bus1_peer *peer, struct bus1_reply *asks,
 		    struct bus1_await *await, bool locked);
 

@@ -160,6 +160,8 @@ static int take_reply(struct bus1_reply *reply, struct bus1_peer *peer,
 		return err;
 	case BUS1_REPLY_OPEN:
 		return -EAGAIN;
+	case BUS1_REPLY_RECEIVED:
+		return -ENXIO;
 	default:
 		return -ESTALE;
 	}
@@ -189,7 +191,7 @@ static int try_take(struct bus1_await *await, struct bus1_peer *peer,
  * @recv:	how to receive; also what was received
  *
  * Return: 0; -ESHUTDOWN; -EAGAIN; -ERESTARTSYS; -ETIMEDOUT; -ESTALE if the request
- * was cancelled or flushed; or as bus1_deliver().
+ * was cancelled or flushed; -ENXIO if another thread received the reply; or as bus1_deliver().
  */
 int bus1_await_reply(struct bus1_await *await, struct bus1_peer *peer,
 		     struct bus1_recv *recv)

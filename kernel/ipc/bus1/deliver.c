@@ -87,8 +87,6 @@ static int reserve_fds(struct delivery *d)
 	u32 i;
 	int fd;
 
-	if (!message->n_fds)
-		return 0;
 	d->fds = kmalloc_array(message->n_fds, sizeof(*d->fds),
 			       GFP_KERNEL_ACCOUNT);
 	if (!d->fds)
@@ -104,7 +102,7 @@ static int reserve_fds(struct delivery *d)
 	}
 	return bus1_pool_fill(message->pool, &message->slice,
 			      bus1_message_fds_at(message), d->fds,
-			      message->n_fds * sizeof(*d->fds));
+			      message->n_fds * sizeof(*d->fds), true);
 }
 
 static void unreserve_fds(struct delivery *d)
@@ -188,7 +186,7 @@ static int show_handles(struct delivery *d)
 			    d->shown < message->n_handles; n++)
 			ids[n] = show_handle(d, d->shown++);
 		err = bus1_pool_fill(message->pool, &message->slice, at, ids,
-				     n * sizeof(*ids));
+				     n * sizeof(*ids), true);
 		at += n * sizeof(*ids);
 	}
 	return err;
@@ -210,10 +208,10 @@ static void hide_replies(struct delivery *d)
 	struct list_head *head = &d->message->moved;
 
 	for (; d->moved != head; d->moved = d->moved->prev)
-		bus1_reply_claim(list_entry(d->moved, struct bus1_reply, moved),
-				 &d->peer->space);
+		bus1_reply_unlink(list_entry(d->moved, struct bus1_reply, moved),
+				  &d->peer->space);
 	if (d->asked)
-		bus1_reply_claim(d->message->asks, &d->peer->space);
+		bus1_reply_unlink(d->message->asks, &d->peer->space);
 	d->asked = false;
 }
 
@@ -236,6 +234,8 @@ static void settle_replies(struct delivery *d)
 
 	if (d->asked)
 		message->asks = NULL;
+	if (list_empty(&message->moved) && !message->asks)
+		return;
 	while (d->moved != &message->moved) {
 		first = message->moved.next;
 		if (first == d->moved)
@@ -272,6 +272,8 @@ static void settle_charge_locked(struct delivery *d)
 	struct bus1_message *message = d->message;
 	struct bus1_amount rest = {};
 
+	if (!message->charged.of[BUS1_HANDLES] && !message->charged.of[BUS1_FDS])
+		return;
 	/* The handles that are new keep their part. */
 	message->charged.of[BUS1_HANDLES] -= d->kept;
 	rest.of[BUS1_HANDLES] = message->charged.of[BUS1_HANDLES];
@@ -311,13 +313,16 @@ static void settle_message(struct delivery *d)
 	struct bus1_node *dest = message->dest;
 
 	settle_replies(d);
-	settle_handles(d);
-	install_fds(d);
-	bus1_message_drop_files(message);
+	if (message->n_handles)
+		settle_handles(d);
+	if (message->n_fds) {
+		install_fds(d);
+		bus1_message_drop_files(message);
+	}
 	bus1_ident_put(message->sender);
 	message->sender = NULL;
 	message->dest = NULL;
-	if (dest)
+	if (dest && READ_ONCE(dest->state) != BUS1_NODE_LIVE)
 		bus1_node_forget(dest);
 	bus1_node_put(dest);
 	if (d->reply)
@@ -337,9 +342,11 @@ static int prepare_slice(struct delivery *d)
 	    size > d->recv->max_offset - message->slice.offset)
 		return -ERANGE;
 	err = bus1_pool_check(message->pool, &message->slice);
-	if (!err)
+	if (!err && message->n_fds)
 		err = reserve_fds(d);
-	return err ?: show_handles(d);
+	if (!err && message->n_handles)
+		err = show_handles(d);
+	return err;
 }
 
 static int prepare_delivery(struct delivery *d)
@@ -416,17 +423,22 @@ int bus1_deliver(struct bus1_peer *peer, struct bus1_recv *recv,
 		 struct bus1_message *message, const struct bus1_place *place,
 		 struct bus1_reply *reply)
 {
-	struct delivery d = {
-		.peer = peer,
-		.recv = recv,
-		.message = message,
-		.reply = reply,
-		.moved = &message->moved,
-	};
+	struct delivery d;
 
 	lockdep_assert_held(&peer->space.local);
 
+	d.peer = peer;
+	d.recv = recv;
+	d.message = message;
+	d.place.timestamp = 0;
 	if (place)
 		d.place = *place;
+	d.reply = reply;
+	d.moved = &message->moved;
+	d.asked = false;
+	d.shown = 0;
+	d.kept = 0;
+	d.fds = NULL;
+	d.n_fds = 0;
 	return deliver(&d);
 }

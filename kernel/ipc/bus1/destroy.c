@@ -207,7 +207,7 @@ static void cancel_reply(struct bus1_reply *reply)
 
 	/* Pairs with bus1_reply_moved(). */
 	wait_var_event(&reply->n_transit,
-		       !smp_load_acquire(&reply->n_transit));
+		       !atomic_read_acquire(&reply->n_transit));
 	spin_lock(&reply->requester->data);
 	reply->stage_at = reply->holder;
 	if (reply->stage_at)
@@ -258,7 +258,7 @@ static void finish_reply(struct bus1_reply *reply)
 	if (reply->stage_at)
 		bus1_space_put(reply->stage_at);
 	spin_lock(&reply->requester->data);
-	bus1_reply_close_locked(reply);
+	bus1_reply_cancelled_locked(reply);
 	spin_unlock(&reply->requester->data);
 	/* Orders the state before the look for a waiter. */
 	smp_mb();
@@ -324,6 +324,8 @@ static int find_reply(struct bus1_space *space, u64 id,
 {
 	struct bus1_reply *reply = bus1_reply_find_awaited(space, id);
 
+	if (!reply && bus1_reply_find_owed(space, id))
+		return -EREMOTE;
 	if (!reply || READ_ONCE(reply->state) == BUS1_REPLY_NEW)
 		return -ENXIO;
 	if (READ_ONCE(reply->state) != BUS1_REPLY_OPEN)

@@ -109,7 +109,7 @@ static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
 	bus1_object_peek_locked(space);
 	seq_printf(m, "bus1-queued:\t%zu %llu\n", space->queue.n_committed,
 		   space->queued_bytes);
-	seq_printf(m, "bus1-sent:\t%llu\n", peer->n_sent);
+	seq_printf(m, "bus1-sent:\t%llu\n", (u64)atomic64_read(&peer->n_sent));
 	seq_printf(m, "bus1-received:\t%llu\n", peer->n_received);
 	show_claims(m, &space->quota);
 }

@@ -40,6 +40,7 @@ static int __init bus1_init(void)
 {
 	bus1_object_init();
 	bus1_reply_init();
+	bus1_message_init();
 	bus1_peer_init();
 	init_sysctls();
 	return 0;

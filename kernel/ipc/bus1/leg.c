@@ -37,10 +37,15 @@ static int check_dest_locked(struct bus1_peer *from,
 	return bus1_node_was_released(dest, &from->space) ? -ENXIO : 0;
 }
 
-/* One receiver: one step. The leg is on the stack or lives as long as that. */
-static int commit_one(struct bus1_peer *from, struct bus1_leg *leg)
+/**
+ * bus1_leg_commit_one() - commit a message to its one destination
+ * @from:	who sends
+ * @message:	complete message to a node; on success it is the receiver's
+ *
+ * Return: 0; -EHOSTUNREACH; -ENXIO if the sender released its handle meanwhile.
+ */
+int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message)
 {
-	struct bus1_message *message = leg->message;
 	struct bus1_space *to = message->space;
 	int err;
 
@@ -52,11 +57,10 @@ static int commit_one(struct bus1_peer *from, struct bus1_leg *leg)
 	}
 	bus1_message_share(message);
 	bus1_message_enqueued_locked(message);
-	bus1_queue_add(&to->queue, &message->entry, (unsigned long)leg);
+	bus1_queue_add(&to->queue, &message->entry, (unsigned long)message);
 	spin_unlock(&to->data);
 
 	bus1_space_wake(to);
-	leg->message = NULL;
 	return 0;
 }
 
@@ -218,9 +222,10 @@ int bus1_legs_commit(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 		return 0;
 	if (n_messages > 1)
 		return commit_many(from, legs, n, flags, n_sent);
-	only->error = commit_one(from, only);
-	if (only->error && !bus1_leg_may_skip(flags, only->error))
-		return only->error;
-	*n_sent = !only->error;
+	only->error = bus1_leg_commit_one(from, only->message);
+	if (only->error)
+		return bus1_leg_may_skip(flags, only->error) ? 0 : only->error;
+	only->message = NULL;
+	*n_sent = 1;
 	return 0;
 }

@@ -27,6 +27,7 @@ struct bus1_leg {
 };
 
 bool bus1_leg_may_skip(u32 flags, int err);
+int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message);
 int bus1_legs_commit(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 		     u32 flags, size_t *n_sent);
 

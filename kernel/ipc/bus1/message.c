@@ -10,42 +10,87 @@
 
 #include "message.h"
 
+static struct kmem_cache *message_cache;
+
+/**
+ * bus1_message_init() - make the cache of this room
+ *
+ * Return: 0. Panics when there is no memory at boot.
+ */
+int __init bus1_message_init(void)
+{
+	message_cache = kmem_cache_create("bus1_message",
+					  sizeof(struct bus1_message), 0,
+					  SLAB_ACCOUNT | SLAB_PANIC, NULL);
+	return 0;
+}
+
+static void init_message(struct bus1_message *message, struct bus1_space *space,
+			 struct bus1_pool *pool,
+			 const struct bus1_shape *shape)
+{
+	bus1_entry_init(&message->entry, BUS1_ENTRY_MESSAGE);
+	message->slice.size = 0;
+	message->slice.published = false;
+	message->space = space;
+	message->pool = pool;
+	message->dest = NULL;
+	message->asks = NULL;
+	INIT_LIST_HEAD(&message->moved);
+	message->sender = NULL;
+	message->claim = NULL;
+	message->charged = (struct bus1_amount){};
+	message->n_bytes = shape->n_bytes;
+	message->n_handles = shape->n_handles;
+	message->n_moved = shape->n_moved;
+	message->n_fds = shape->n_fds;
+	message->fds_charged = false;
+	message->written = false;
+	message->handles = (void *)(message + 1);
+	message->files = (void *)(message->handles + shape->n_handles);
+}
+
 /**
  * bus1_message_new() - allocate a message that is not charged yet
  * @space:	receiver
  * @pool:	the receiver's pool
- * @n_bytes:	length of the payload
- * @n_handles:	number of handles
- * @n_fds:	number of files
+ * @shape:	what it is to consist of
  * @gfp:	how to allocate
  *
  * Return: the message or NULL.
  */
 struct bus1_message *bus1_message_new(struct bus1_space *space,
-				      struct bus1_pool *pool, u64 n_bytes,
-				      u32 n_handles, u32 n_fds, gfp_t gfp)
+				      struct bus1_pool *pool,
+				      const struct bus1_shape *shape, gfp_t gfp)
 {
+	size_t n_pointers = shape->n_handles + shape->n_fds;
 	struct bus1_message *message;
-	size_t n_pointers = n_handles + n_fds;
 
-	message = kvmalloc(sizeof(*message) + n_pointers * sizeof(void *), gfp);
+	if (n_pointers)
+		message = kvzalloc(sizeof(*message) +
+				   n_pointers * sizeof(void *), gfp);
+	else
+		message = kmem_cache_alloc(message_cache, gfp);
 	if (!message)
 		return NULL;
-
-	memset(message, 0, sizeof(*message) + n_pointers * sizeof(void *));
-	bus1_entry_init(&message->entry, BUS1_ENTRY_MESSAGE);
-	message->space = space;
-	message->pool = pool;
-	message->n_bytes = n_bytes;
-	message->n_handles = n_handles;
-	message->n_fds = n_fds;
-	INIT_LIST_HEAD(&message->moved);
-	message->handles = (void *)(message + 1);
-	message->files = (void *)(message->handles + n_handles);
+	message->plain = !n_pointers;
+	init_message(message, space, pool, shape);
 	return message;
 }
 
-/* Free the slice and everything that is still charged. */
+static void free_memory(struct bus1_message *message)
+{
+	if (message->plain)
+		kmem_cache_free(message_cache, message);
+	else
+		kvfree(message);
+}
+
+/*
+ * Free the slice and everything that is still charged. One message that is free
+ * stays with its receiver, whose cgroup pays for it: the next sender finds it with
+ * the lock that it takes anyway.
+ */
 static void give_back(struct bus1_message *message)
 {
 	struct bus1_space *space = message->space;
@@ -60,11 +105,33 @@ static void give_back(struct bus1_message *message)
 		}
 		bus1_pool_free(message->pool, &message->slice);
 	}
-	bus1_message_uncharge_locked(message, &message->charged);
-	if (unlikely(space->down))
+	bus1_quota_uncharge(&space->quota, message->claim, &message->charged);
+	if (unlikely(space->down)) {
 		file = bus1_pool_detach(message->pool);
+	} else if (message->plain && !space->spare) {
+		space->spare = message;
+		message = NULL;
+	}
 	spin_unlock(&space->data);
 	bus1_pool_put_file(file);
+	if (message)
+		free_memory(message);
+}
+
+/**
+ * bus1_message_drop_spare() - free the message that is kept for the next sender
+ * @space:	receiver, of whom nobody can become the next receiver's
+ */
+void bus1_message_drop_spare(struct bus1_space *space)
+{
+	struct bus1_message *spare;
+
+	spin_lock(&space->data);
+	spare = space->spare;
+	space->spare = NULL;
+	spin_unlock(&space->data);
+	if (spare)
+		free_memory(spare);
 }
 
 /**
@@ -76,15 +143,23 @@ static void give_back(struct bus1_message *message)
  */
 void bus1_message_free(struct bus1_message *message)
 {
+	struct bus1_ident *sender;
+	struct bus1_node *dest;
+
 	if (!message)
 		return;
-	bus1_message_drop_replies(message);
-	bus1_message_drop_handles(message);
-	bus1_message_drop_files(message);
+	if (message->asks || !list_empty(&message->moved))
+		bus1_message_drop_replies(message);
+	if (message->n_handles)
+		bus1_message_drop_handles(message);
+	if (message->n_fds)
+		bus1_message_drop_files(message);
+	dest = message->dest;
+	sender = message->sender;
 	give_back(message);
-	bus1_node_put(message->dest);
-	bus1_ident_put(message->sender);
-	kvfree(message);
+	/* The receiver lives as long as its node. */
+	bus1_node_put(dest);
+	bus1_ident_put(sender);
 }
 
 static void get_amount(const struct bus1_message *message,
@@ -98,7 +173,9 @@ static void get_amount(const struct bus1_message *message,
 	amount->of[BUS1_FDS] = message->n_fds;
 }
 
-static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
+/* @more are handles beyond those that the message carries. */
+static int charge_locked(struct bus1_message *message, struct bus1_claim *claim,
+			 u32 more)
 {
 	struct bus1_space *space = message->space;
 	struct bus1_amount amount;
@@ -107,6 +184,7 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
 	lockdep_assert_held(&space->data);
 
 	get_amount(message, &amount);
+	amount.of[BUS1_HANDLES] += more;
 	if (claim)
 		err = bus1_quota_charge(&space->quota, claim, &amount);
 	else
@@ -125,6 +203,57 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
 	return 0;
 }
 
+static int charge_spare_locked(struct bus1_space *space, struct bus1_pool *pool,
+			       const struct bus1_shape *shape,
+			       struct bus1_claim *claim, u32 more,
+			       struct bus1_message **message)
+{
+	struct bus1_message *spare = space->spare;
+	int err;
+
+	if (!spare || shape->n_handles || shape->n_fds)
+		return -ENOMEM;
+	init_message(spare, space, pool, shape);
+	err = charge_locked(spare, claim, more);
+	if (err)
+		return err;
+	space->spare = NULL;
+	*message = spare;
+	return 0;
+}
+
+/**
+ * bus1_message_take() - get a message and charge it, if nothing is to be allocated
+ * @space:	receiver
+ * @pool:	the receiver's pool
+ * @shape:	what it is to consist of
+ * @sender:	who sends
+ * @message:	the message
+ *
+ * Return: 0; -ENOMEM if a message or a claim has to be allocated, by
+ * bus1_message_new() and bus1_message_charge(); or as the latter.
+ */
+int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
+		      const struct bus1_shape *shape, struct bus1_ident *sender,
+		      struct bus1_message **message)
+{
+	struct bus1_claim *claim, *none = NULL;
+	int err = -ENOMEM;
+
+	spin_lock(&space->data);
+	claim = bus1_quota_claim(&space->quota,
+				 bus1_quota_claimant(&space->quota, sender->user),
+				 &none);
+	if (space->down)
+		err = -EHOSTUNREACH;
+	else if (claim)
+		err = charge_spare_locked(space, pool, shape, claim, 0, message);
+	spin_unlock(&space->data);
+	if (!err)
+		(*message)->sender = bus1_ident_get(sender);
+	return err;
+}
+
 /* Returns -ENOMEM when a spare claim is needed. */
 static int charge_claim_locked(struct bus1_message *message,
 			       struct ucounts *user, struct bus1_claim **spare)
@@ -136,7 +265,7 @@ static int charge_claim_locked(struct bus1_message *message,
 	if (space->down)
 		return -EHOSTUNREACH;
 	claim = bus1_quota_claim(&space->quota, user, spare);
-	return claim ? charge_locked(message, claim) : -ENOMEM;
+	return claim ? charge_locked(message, claim, 0) : -ENOMEM;
 }
 
 /**
@@ -190,32 +319,50 @@ int bus1_message_charge_own(struct bus1_message *message)
 	int err;
 
 	spin_lock(&message->space->data);
-	err = message->space->down ? -ESHUTDOWN : charge_locked(message, NULL);
+	err = message->space->down ? -ESHUTDOWN :
+				     charge_locked(message, NULL, 0);
 	spin_unlock(&message->space->data);
 	return err == -EXFULL ? -ENOBUFS : err;
 }
 
 /**
- * bus1_message_charge_budget() - charge room for a reply to its receiver
- * @message:	message with as many bytes, handles and files as may come
+ * bus1_message_budget() - get room for a reply, charged to its receiver
+ * @space:	receiver
+ * @pool:	the receiver's pool
+ * @shape:	as many bytes, handles and files as may come
+ * @message:	the message
  *
- * And the handle that the reply's node is.
+ * Charged is also the handle that the reply's node is.
  *
- * Return: 0, -ESHUTDOWN or -ENOBUFS.
+ * Return: 0, -ESHUTDOWN, -ENOBUFS, -ENOMEM.
  */
-int bus1_message_charge_budget(struct bus1_message *message)
+int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
+			const struct bus1_shape *shape,
+			struct bus1_message **message)
 {
-	static const struct bus1_amount node = { .of[BUS1_HANDLES] = 1 };
-	struct bus1_space *space = message->space;
+	struct bus1_message *new = NULL;
 	int err;
 
-	spin_lock(&space->data);
-	err = space->down ? -ESHUTDOWN : charge_locked(message, NULL);
-	if (!err) {
-		err = bus1_quota_charge_own(&space->quota, &node);
-		message->charged.of[BUS1_HANDLES] += !err;
+	for (;;) {
+		spin_lock(&space->data);
+		if (space->down)
+			err = -ESHUTDOWN;
+		else if (new)
+			err = charge_locked(new, NULL, 1);
+		else
+			err = charge_spare_locked(space, pool, shape, NULL, 1,
+						  message);
+		spin_unlock(&space->data);
+		if (err != -ENOMEM || new)
+			break;
+		new = bus1_message_new(space, pool, shape, GFP_KERNEL_ACCOUNT);
+		if (!new)
+			return -ENOMEM;
 	}
-	spin_unlock(&space->data);
+	if (new && err)
+		bus1_message_free(new);
+	else if (new)
+		*message = new;
 	return err == -EXFULL ? -ENOBUFS : err;
 }
 

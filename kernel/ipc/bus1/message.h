@@ -13,6 +13,20 @@
 struct file;
 
 /**
+ * struct bus1_shape - what a message consists of
+ * @n_bytes:	length of the payload
+ * @n_handles:	how many handles
+ * @n_moved:	how many of these are reply handles
+ * @n_fds:	how many descriptors
+ */
+struct bus1_shape {
+	u64 n_bytes;
+	u32 n_handles;
+	u32 n_moved;
+	u32 n_fds;
+};
+
+/**
  * struct bus1_message - a message to one node
  * @entry:	place in the receiver's queue
  * @slice:	where the payload lies in the receiver's pool
@@ -30,6 +44,7 @@ struct file;
  * @n_moved:	number of @moved; NULL in @handles stands for each
  * @n_fds:	number of @files
  * @fds_charged: whether @files count against the sender's user
+ * @plain:	whether it has no room for handles and files; constant
  * @written:	whether an earlier attempt to fill it failed, so that pages may be
  *		there that it does not need; a reply's holder's
  * @handles:	carried references, NULL where the node was dead already
@@ -58,19 +73,28 @@ struct bus1_message {
 	u32 n_moved;
 	u32 n_fds;
 	bool fds_charged;
+	bool plain;
 	bool written;
 	struct bus1_handle **handles;
 	struct file **files;
 };
 
+int bus1_message_init(void);
+
 struct bus1_message *bus1_message_new(struct bus1_space *space,
-				      struct bus1_pool *pool, u64 n_bytes,
-				      u32 n_handles, u32 n_fds, gfp_t gfp);
+				      struct bus1_pool *pool,
+				      const struct bus1_shape *shape, gfp_t gfp);
+int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
+		      const struct bus1_shape *shape, struct bus1_ident *sender,
+		      struct bus1_message **message);
+void bus1_message_drop_spare(struct bus1_space *space);
 void bus1_message_free(struct bus1_message *message);
 
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp);
 int bus1_message_charge_own(struct bus1_message *message);
-int bus1_message_charge_budget(struct bus1_message *message);
+int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
+			const struct bus1_shape *shape,
+			struct bus1_message **message);
 void bus1_message_trim_locked(struct bus1_message *message);
 void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);

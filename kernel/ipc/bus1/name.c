@@ -41,13 +41,29 @@ static int create_node(struct bus1_name *name, struct bus1_space *space, u64 id)
 	return 0;
 }
 
+static int find_reply(struct bus1_name *name, struct bus1_space *space, u64 id)
+{
+	struct bus1_reply *reply = bus1_reply_find_owed(space, id);
+
+	if (!reply)
+		return -ENXIO;
+	if (reply->claimed) {
+		name->busy = bus1_reply_get(reply);
+		return -EBUSY;
+	}
+	name->reply = reply;
+	return 0;
+}
+
 /**
  * bus1_name_find() - look up a handle ID, or create the node it asks for
  * @name:	zeroed; on success its node is referenced, if it is one
  * @space:	whose ID it is; its @local is held
  * @id:		ID, with BUS1_HANDLE_FLAG_NEW to create a node
  *
- * Return: 0; -ENXIO if there is no such handle; -EEXIST if the node to create
+ * Return: 0; -EBUSY if another call uses the reply handle, and the caller is to undo
+ * what it did, to wait, bus1_reply_wait_unclaimed(), and to begin anew; -ENXIO if
+ * there is no such handle; -EEXIST if the node to create
  * exists; -ENOBUFS if @space may have no more handles; -ENOMEM.
  */
 int bus1_name_find(struct bus1_name *name, struct bus1_space *space, u64 id)
@@ -57,43 +73,59 @@ int bus1_name_find(struct bus1_name *name, struct bus1_space *space, u64 id)
 	if (id & BUS1_HANDLE_FLAG_NEW)
 		return create_node(name, space, id & ~BUS1_HANDLE_FLAG_NEW);
 	handle = bus1_handle_find(space, id);
-	if (!handle || !handle->n_user) {
-		name->reply = bus1_reply_find_owed(space, id);
-		return name->reply ? 0 : -ENXIO;
-	}
+	if (!handle || !handle->n_user)
+		return find_reply(name, space, id);
 	name->handle = handle;
 	name->node = bus1_node_get(handle->node);
 	return 0;
 }
 
 /**
- * bus1_name_claim() - take a reply handle from those that can be used
- * @name:	what was found
- * @space:	whose it is; its @local is held
+ * bus1_name_claim() - begin to use a reply handle
+ * @name:	what was found; the local lock was held since
  */
-void bus1_name_claim(struct bus1_name *name, struct bus1_space *space)
+void bus1_name_claim(struct bus1_name *name)
 {
 	if (!name->reply)
 		return;
 	name->reply->marked = false;
-	bus1_reply_claim(name->reply, space);
+	name->reply->claimed = true;
 	name->claimed = true;
 }
 
 /**
- * bus1_name_unclaim() - undo bus1_name_claim()
+ * bus1_name_unclaim() - a reply handle was not used
  * @name:	name
  * @space:	whose it is; its @local is held
  */
 void bus1_name_unclaim(struct bus1_name *name, struct bus1_space *space)
 {
+	struct bus1_reply *reply = name->reply;
+	bool drop;
+
 	if (!name->claimed)
 		return;
 	name->claimed = false;
-	if (space->down)
-		bus1_message_free(bus1_reply_drop(name->reply, space));
-	else
-		bus1_reply_unclaim(name->reply, space);
+	drop = reply->doomed || space->down;
+	bus1_reply_unclaim(reply);
+	if (!drop)
+		return;
+	bus1_reply_unlink(reply, space);
+	bus1_message_free(bus1_reply_drop(reply, space));
+}
+
+/**
+ * bus1_name_used() - a reply handle is used up
+ * @name:	name of an answered reply
+ * @space:	whose it was; its @local is held
+ */
+void bus1_name_used(struct bus1_name *name, struct bus1_space *space)
+{
+	bus1_reply_unlink(name->reply, space);
+	bus1_reply_unclaim(name->reply);
+	bus1_reply_put(name->reply);
+	name->reply = NULL;
+	name->claimed = false;
 }
 
 /**

@@ -12,6 +12,7 @@
  * @node:	the node, referenced, or NULL
  * @handle:	the caller's handle to it; only to be used while its @local is held
  * @reply:	the reply, if the ID is that of a reply handle, else NULL
+ * @busy:	after -EBUSY the reply that another call uses, referenced
  * @claimed:	whether @reply is the call's to use
  * @moved:	whether @reply is on its way to another peer
  * @created:	whether this call created the node
@@ -20,6 +21,7 @@ struct bus1_name {
 	struct bus1_node *node;
 	struct bus1_handle *handle;
 	struct bus1_reply *reply;
+	struct bus1_reply *busy;
 	bool claimed;
 	bool moved;
 	bool created;
@@ -27,8 +29,9 @@ struct bus1_name {
 
 bool bus1_name_is_free(struct bus1_space *space, u64 id);
 int bus1_name_find(struct bus1_name *name, struct bus1_space *space, u64 id);
-void bus1_name_claim(struct bus1_name *name, struct bus1_space *space);
+void bus1_name_claim(struct bus1_name *name);
 void bus1_name_unclaim(struct bus1_name *name, struct bus1_space *space);
+void bus1_name_used(struct bus1_name *name, struct bus1_space *space);
 void bus1_name_abort(struct bus1_name *name);
 
 #endif /* _BUS1_NAME_H */

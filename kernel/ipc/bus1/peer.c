@@ -30,6 +30,7 @@ static void free_peer(struct bus1_space *space)
 {
 	struct bus1_peer *peer = bus1_peer_of(space);
 
+	bus1_message_drop_spare(space);
 	bus1_pool_deinit(&peer->pool);
 	bus1_quota_deinit(&space->quota);
 	bus1_ident_put(peer->ident);
@@ -158,7 +159,7 @@ static void fill_info(const struct bus1_peer *peer, struct bus1_peer_info *info)
 	info->n_nodes = peer->space.n_nodes;
 	info->n_handles = peer->space.n_handles + peer->space.n_owed;
 	info->n_queued = peer->space.queue.n_committed;
-	info->n_sent = peer->n_sent;
+	info->n_sent = atomic64_read(&peer->n_sent);
 	info->n_received = peer->n_received;
 }
 
@@ -194,6 +195,8 @@ static bool swap_identity(struct bus1_peer *peer, struct bus1_peer *with)
 		with->space.quota.user = peer->user;
 		swap(peer->user, with->user);
 		swap(peer->ident, with->ident);
+		/* It is charged to the old cgroup. */
+		swap(peer->space.spare, with->space.spare);
 	}
 	spin_unlock(&peer->space.data);
 	return free;
@@ -220,6 +223,13 @@ int bus1_peer_adopt(struct bus1_peer *peer)
 	return swapped ? 0 : -EBUSY;
 }
 
+static void end_active(struct bus1_peer *peer)
+{
+	/* A full barrier: the mark was set before anybody waits for the count. */
+	if (atomic_dec_and_test(&peer->n_active) && READ_ONCE(peer->space.down))
+		wake_up_var(&peer->n_active);
+}
+
 /**
  * bus1_peer_begin() - begin to commit what a peer sends
  * @peer:	peer
@@ -228,13 +238,13 @@ int bus1_peer_adopt(struct bus1_peer *peer)
  */
 int bus1_peer_begin(struct bus1_peer *peer)
 {
-	bool down;
-
-	spin_lock(&peer->space.data);
-	down = peer->space.down;
-	peer->n_active += !down;
-	spin_unlock(&peer->space.data);
-	return down ? -ESHUTDOWN : 0;
+	atomic_inc(&peer->n_active);
+	/* Pairs with teardown.c, settle_peer(): one of the two sees the other. */
+	smp_mb__after_atomic();
+	if (likely(!READ_ONCE(peer->space.down)))
+		return 0;
+	end_active(peer);
+	return -ESHUTDOWN;
 }
 
 /**
@@ -244,18 +254,8 @@ int bus1_peer_begin(struct bus1_peer *peer)
  */
 void bus1_peer_end(struct bus1_peer *peer, size_t n_sent)
 {
-	bool wake;
-
-	spin_lock(&peer->space.data);
-	peer->n_sent += n_sent;
-	WRITE_ONCE(peer->n_active, peer->n_active - 1);
-	wake = peer->space.down && !peer->n_active;
-	spin_unlock(&peer->space.data);
-	if (wake) {
-		/* Orders the count before the look for a waiter. */
-		smp_mb();
-		wake_up_var(&peer->n_active);
-	}
+	atomic64_add(n_sent, &peer->n_sent);
+	end_active(peer);
 }
 
 /**
@@ -354,6 +354,58 @@ int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 }
 
 /**
+ * bus1_peer_find_slice() - find a slice that is to be released later
+ * @peer:	peer
+ * @offset:	where it begins, or BUS1_OFFSET_INVALID for none
+ * @serial:	set; tells it from another one that may be there then
+ *
+ * Return: 0, or -ENXIO.
+ */
+int bus1_peer_find_slice(struct bus1_peer *peer, u64 offset, u64 *serial)
+{
+	struct bus1_slice *slice;
+
+	if (offset == BUS1_OFFSET_INVALID)
+		return 0;
+	spin_lock(&peer->space.data);
+	slice = bus1_pool_find(&peer->pool, offset);
+	if (slice)
+		*serial = slice->serial;
+	spin_unlock(&peer->space.data);
+	return slice ? 0 : -ENXIO;
+}
+
+/**
+ * bus1_peer_release_slice() - release one slice
+ * @peer:	peer
+ * @offset:	where it begins, or BUS1_OFFSET_INVALID for none
+ * @serial:	as bus1_peer_find_slice() set it, or 0 for whatever is there
+ *
+ * Return: 0; -ESHUTDOWN; -ENXIO, also if somebody else released it since.
+ */
+int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial)
+{
+	struct bus1_slice *slice = NULL;
+	int err = 0;
+
+	if (offset == BUS1_OFFSET_INVALID)
+		return 0;
+	spin_lock(&peer->space.data);
+	if (peer->space.down)
+		err = -ESHUTDOWN;
+	else
+		slice = bus1_pool_find(&peer->pool, offset);
+	if (slice && (!serial || slice->serial == serial))
+		bus1_pool_unpublish(&peer->pool, slice);
+	else
+		err = err ?: -ENXIO;
+	spin_unlock(&peer->space.data);
+	if (!err)
+		bus1_message_free(bus1_message_of(slice));
+	return err;
+}
+
+/**
  * struct victim - a handle to release
  * @handle:	the handle, or NULL
  * @reply:	the reply, if it is a reply handle, else NULL
@@ -382,6 +434,15 @@ static void mark_victim(struct victim *victim, bool marked)
 		victim->handle->marked = marked;
 }
 
+static int check_reply(const struct bus1_reply *reply)
+{
+	if (!reply)
+		return -ENXIO;
+	if (reply->marked)
+		return -ENOTUNIQ;
+	return reply->claimed ? -EAGAIN : 0;
+}
+
 static int find_victim(struct bus1_space *space, u64 id, struct victim *victim)
 {
 	int err;
@@ -392,16 +453,17 @@ static int find_victim(struct bus1_space *space, u64 id, struct victim *victim)
 		err = check_handle(victim->handle);
 	} else {
 		victim->reply = bus1_reply_find_owed(space, id);
-		err = !victim->reply ? -ENXIO :
-		      victim->reply->marked ? -ENOTUNIQ : 0;
+		err = check_reply(victim->reply);
 	}
 	if (!err)
 		mark_victim(victim, true);
 	return err;
 }
 
+/* After -EAGAIN @busy is a reply whose handle another call uses, referenced. */
 static int find_victims(struct bus1_space *space, const u64 *ids,
-			struct victim *victims, size_t n)
+			struct victim *victims, size_t n,
+			struct bus1_reply **busy)
 {
 	size_t i, j;
 	int err = 0;
@@ -411,6 +473,8 @@ static int find_victims(struct bus1_space *space, const u64 *ids,
 		if (err)
 			break;
 	}
+	if (err == -EAGAIN)
+		*busy = bus1_reply_get(victims[i].reply);
 	for (j = 0; j < i; j++)
 		mark_victim(&victims[j], false);
 	return err;
@@ -432,7 +496,7 @@ static void release_victim(struct bus1_space *space, struct victim *victim)
 		release_handle(victim->handle);
 		return;
 	}
-	bus1_reply_claim(victim->reply, space);
+	bus1_reply_unlink(victim->reply, space);
 	bus1_message_free(bus1_reply_drop(victim->reply, space));
 }
 
@@ -452,6 +516,7 @@ int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 			      u32 flags)
 {
 	struct victim few[8], *victims = few;
+	struct bus1_reply *busy;
 	size_t i;
 	int err;
 
@@ -462,12 +527,14 @@ int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 			return -ENOMEM;
 	}
 
-	mutex_lock(&peer->space.local);
-	err = peer->space.down ? -ESHUTDOWN :
-				 find_victims(&peer->space, ids, victims, n);
-	for (i = 0; !err && i < n; i++)
-		release_victim(&peer->space, &victims[i]);
-	mutex_unlock(&peer->space.local);
+	do {
+		mutex_lock(&peer->space.local);
+		err = peer->space.down ? -ESHUTDOWN :
+		      find_victims(&peer->space, ids, victims, n, &busy);
+		for (i = 0; !err && i < n; i++)
+			release_victim(&peer->space, &victims[i]);
+		mutex_unlock(&peer->space.local);
+	} while (err == -EAGAIN && !(err = bus1_reply_wait_unclaimed(busy)));
 
 	if (victims != few)
 		kvfree(victims);

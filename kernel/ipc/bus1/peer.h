@@ -18,9 +18,9 @@
  * @user:	the user whose peers it counts among until it is closed, referenced
  *		until then; @space.data
  * @seed:	the seed, or NULL; @space.local
- * @n_active:	sends of this peer that are being committed; @space.data, waited
- *		for as a variable once it is down
- * @n_sent:	deliveries; @space.data
+ * @n_active:	sends of this peer that are being committed; waited for as a
+ *		variable once it is down
+ * @n_sent:	deliveries
  * @n_received:	entries received; @space.data
  * @n_waiting:	blocked receivers
  *
@@ -47,8 +47,8 @@ struct bus1_peer {
 	struct bus1_ident *ident;
 	struct ucounts *user;
 	struct bus1_message *seed;
-	size_t n_active;
-	u64 n_sent;
+	atomic_t n_active;
+	atomic64_t n_sent;
 	u64 n_received;
 	atomic_t n_waiting;
 };
@@ -72,6 +72,8 @@ void bus1_peer_end(struct bus1_peer *peer, size_t n_sent);
 
 struct bus1_ident *bus1_peer_ident(struct bus1_peer *peer);
 
+int bus1_peer_find_slice(struct bus1_peer *peer, u64 offset, u64 *serial);
+int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial);
 int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 			     size_t n, u32 flags);
 int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,

@@ -14,7 +14,8 @@
  *
  * Where slices lie is decided by best fit over the gaps between them. A gap is
  * kept in the slice before it, so that allocating and freeing a slice needs no
- * memory. Both take O(log n) steps.
+ * memory. Both take O(log n) steps. What lies behind the last slice is by far the
+ * largest gap; it is found by its position, and a quiet pool has no tree to keep.
  *
  * Pages are allocated by senders, in the receiver's memory cgroup, and are zeroed
  * then. A page that no slice overlaps any more is punched out of the file, except
@@ -52,8 +53,6 @@ void bus1_pool_init(struct bus1_pool *pool)
 	pool->published = RB_ROOT;
 	pool->head.gap = BUS1_POOL_SIZE;
 	list_add(&pool->head.entry, &pool->slices);
-	rb_link_node(&pool->head.rb_gap, NULL, &pool->gaps.rb_node);
-	rb_insert_color(&pool->head.rb_gap, &pool->gaps);
 }
 
 /**
@@ -228,13 +227,16 @@ static u64 slice_end(const struct bus1_slice *slice)
 	return slice->offset + slice->size;
 }
 
+static bool is_last(const struct bus1_pool *pool, const struct bus1_slice *slice)
+{
+	return list_is_last(&slice->entry, &pool->slices);
+}
+
 static void link_gap(struct bus1_pool *pool, struct bus1_slice *slice)
 {
 	struct rb_node **link = &pool->gaps.rb_node, *parent = NULL;
 	struct bus1_slice *other;
 
-	if (!slice->gap)
-		return;
 	while (*link) {
 		parent = *link;
 		other = rb_entry(parent, struct bus1_slice, rb_gap);
@@ -250,29 +252,24 @@ static void link_gap(struct bus1_pool *pool, struct bus1_slice *slice)
 
 static void set_gap(struct bus1_pool *pool, struct bus1_slice *slice, u64 gap)
 {
-	struct rb_node *prev;
+	bool sorted = !is_last(pool, slice);
 
-	/* The one gap of a quiet pool stays the largest: nothing to move. */
-	if (slice->gap && gap && !rb_next(&slice->rb_gap)) {
-		prev = rb_prev(&slice->rb_gap);
-		if (!prev || rb_entry(prev, struct bus1_slice, rb_gap)->gap < gap) {
-			slice->gap = gap;
-			return;
-		}
-	}
-
-	if (slice->gap)
+	if (slice->gap && sorted)
 		rb_erase(&slice->rb_gap, &pool->gaps);
 	slice->gap = gap;
-	link_gap(pool, slice);
+	if (gap && sorted)
+		link_gap(pool, slice);
 }
 
 /* The smallest gap that is large enough; of equal ones the lowest. */
 static struct bus1_slice *find_gap(struct bus1_pool *pool, u64 size)
 {
 	struct rb_node *rb = pool->gaps.rb_node;
-	struct bus1_slice *slice, *found = NULL;
+	struct bus1_slice *slice, *found;
 
+	found = list_last_entry(&pool->slices, struct bus1_slice, entry);
+	if (found->gap < size)
+		found = NULL;
 	while (rb) {
 		slice = rb_entry(rb, struct bus1_slice, rb_gap);
 		if (slice->gap >= size) {
@@ -296,29 +293,24 @@ static struct bus1_slice *find_gap(struct bus1_pool *pool, u64 size)
 int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size)
 {
 	struct bus1_slice *prev;
-	u64 gap;
+	bool last;
 
 	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
 	prev = find_gap(pool, size);
 	if (!prev)
 		return -EXFULL;
 
-	gap = prev->gap - size;
+	last = is_last(pool, prev);
+	if (!last)
+		rb_erase(&prev->rb_gap, &pool->gaps);
 	slice->offset = slice_end(prev);
 	slice->size = size;
+	slice->gap = prev->gap - size;
 	slice->published = false;
+	prev->gap = 0;
 	list_add(&slice->entry, &prev->entry);
-
-	/* When it is the last gap it keeps its place in the tree. */
-	slice->gap = gap;
-	if (gap) {
-		rb_replace_node(&prev->rb_gap, &slice->rb_gap, &pool->gaps);
-		slice->gap = prev->gap;
-		prev->gap = 0;
-		set_gap(pool, slice, gap);
-	} else {
-		set_gap(pool, prev, 0);
-	}
+	if (!last && slice->gap)
+		link_gap(pool, slice);
 	return 0;
 }
 
@@ -349,20 +341,20 @@ void bus1_pool_shrink(struct bus1_pool *pool, struct bus1_slice *slice,
 void bus1_pool_free(struct bus1_pool *pool, struct bus1_slice *slice)
 {
 	struct bus1_slice *prev = list_prev_entry(slice, entry);
-	u64 gap = prev->gap + slice->size + slice->gap;
+	bool last = is_last(pool, slice);
 
 	if (slice->published)
 		bus1_pool_unpublish(pool, slice);
-	if (slice->gap && !prev->gap) {
-		rb_replace_node(&slice->rb_gap, &prev->rb_gap, &pool->gaps);
-		prev->gap = slice->gap;
-	} else if (slice->gap) {
+	if (prev->gap)
+		rb_erase(&prev->rb_gap, &pool->gaps);
+	if (slice->gap && !last)
 		rb_erase(&slice->rb_gap, &pool->gaps);
-	}
+	prev->gap += slice->size + slice->gap;
 	list_del(&slice->entry);
 	slice->size = 0;
 	slice->gap = 0;
-	set_gap(pool, prev, gap);
+	if (!last)
+		link_gap(pool, prev);
 }
 
 static bool page_is_pinned(struct address_space *mapping, pgoff_t index)
@@ -462,6 +454,7 @@ void bus1_pool_publish(struct bus1_pool *pool, struct bus1_slice *slice)
 	}
 	rb_link_node(&slice->rb_offset, parent, link);
 	rb_insert_color(&slice->rb_offset, &pool->published);
+	slice->serial = ++pool->n_published;
 	slice->published = true;
 }
 
@@ -497,42 +490,61 @@ struct bus1_slice *bus1_pool_find(struct bus1_pool *pool, u64 offset)
 	return NULL;
 }
 
+/* One pass of reclaim, no OOM kill: a full cgroup is the receiver's. */
+static struct folio *add_page_at(struct bus1_pool *pool, u64 offset)
+{
+	return shmem_read_folio_gfp(pool->file->f_mapping, offset >> PAGE_SHIFT,
+				    GFP_HIGHUSER | __GFP_NORETRY |
+				    __GFP_NOWARN);
+}
+
 /* Get the page at @offset: the one that is there, or a new one. */
 static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
 {
-	struct address_space *mapping = pool->file->f_mapping;
 	struct folio *folio;
 
-	folio = filemap_get_folio(mapping, offset >> PAGE_SHIFT);
+	folio = filemap_get_folio(pool->file->f_mapping, offset >> PAGE_SHIFT);
 	if (!IS_ERR(folio)) {
 		if (likely(folio_test_uptodate(folio)))
 			return folio;
 		folio_put(folio);
 	}
-	/* One pass of reclaim, no OOM kill: a full cgroup is the receiver's. */
-	return shmem_read_folio_gfp(mapping, offset >> PAGE_SHIFT,
-				    GFP_HIGHUSER | __GFP_NORETRY |
-				    __GFP_NOWARN);
+	return add_page_at(pool, offset);
 }
 
 /*
  * The same, locked: migration copies a page and then expects that only who finds
- * it in the page cache, and locks it, can begin to use it.
+ * it in the page cache, and locks it, can begin to use it. Without @add one that is
+ * not there is -ENODATA.
  */
-static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset)
+static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset, bool add)
 {
 	struct folio *folio;
 
 	for (;;) {
-		folio = get_page_at(pool, offset);
+		folio = filemap_lock_folio(pool->file->f_mapping,
+					   offset >> PAGE_SHIFT);
+		if (!IS_ERR(folio)) {
+			if (likely(folio_test_uptodate(folio)))
+				return folio;
+			folio_unlock(folio);
+			folio_put(folio);
+		}
+		if (!add)
+			return ERR_PTR(-ENODATA);
+		folio = add_page_at(pool, offset);
 		if (IS_ERR(folio))
 			return folio;
-		folio_lock(folio);
-		if (likely(folio->mapping == pool->file->f_mapping))
-			return folio;
-		folio_unlock(folio);
 		folio_put(folio);
 	}
+}
+
+static void unlock_page_at(struct folio *folio)
+{
+	if (!folio_test_dirty(folio))
+		folio_mark_dirty(folio);
+	folio_unlock(folio);
+	folio_put(folio);
 }
 
 /**
@@ -566,25 +578,25 @@ int bus1_pool_check(struct bus1_pool *pool, const struct bus1_slice *slice)
  * bus1_pool_write() - write into an allocated slice
  * @pool:	pool
  * @slice:	slice that belongs to the caller
- * @at:		where in @slice to begin
  * @iter:	what to write; user memory is read without faulting pages in. It
  *		is advanced by what was written, also on failure.
+ * @add:	whether to allocate pages that are not there
  *
- * Return: 0, -EFAULT if a page of @iter is not in memory, or the error with
- * which a page of the pool could not be had.
+ * Return: 0; -EFAULT if a page of @iter is not in memory; -ENODATA if a page of the
+ * pool is missing and not to be added; or the error with which it could not be had.
  */
 int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
-		    u64 at, struct iov_iter *iter)
+		    struct iov_iter *iter, bool add)
 {
-	u64 offset = slice->offset + at;
+	u64 offset = slice->offset;
 
-	if (WARN_ON_ONCE(at + iov_iter_count(iter) > slice->size))
+	if (WARN_ON_ONCE(iov_iter_count(iter) > slice->size))
 		return -EMSGSIZE;
 
 	while (iov_iter_count(iter)) {
 		size_t in_page = offset_in_page(offset);
 		size_t n = min(PAGE_SIZE - in_page, iov_iter_count(iter));
-		struct folio *folio = lock_page_at(pool, offset);
+		struct folio *folio = lock_page_at(pool, offset, add);
 		size_t done;
 
 		if (IS_ERR(folio))
@@ -592,9 +604,7 @@ int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
 		done = copy_page_from_iter_atomic(folio_file_page(folio,
 						  offset >> PAGE_SHIFT),
 						  in_page, n, iter);
-		folio_mark_dirty(folio);
-		folio_unlock(folio);
-		folio_put(folio);
+		unlock_page_at(folio);
 		if (done < n)
 			return -EFAULT;
 		offset += n;
@@ -609,17 +619,34 @@ int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
  * @at:		where in @slice to begin
  * @data:	what to write
  * @n_data:	how many bytes
+ * @add:	whether to allocate pages that are not there
  *
- * Return: 0, or the error with which a page of the pool could not be had.
+ * Return: 0; -ENODATA if a page is missing and not to be added; or the error with
+ * which it could not be had.
  */
 int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
-		   u64 at, const void *data, size_t n_data)
+		   u64 at, const void *data, size_t n_data, bool add)
 {
-	struct kvec vec = { .iov_base = (void *)data, .iov_len = n_data };
-	struct iov_iter iter;
+	u64 offset = slice->offset + at;
 
-	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, n_data);
-	return bus1_pool_write(pool, slice, at, &iter);
+	if (WARN_ON_ONCE(at + n_data > slice->size))
+		return -EMSGSIZE;
+
+	while (n_data) {
+		size_t in_page = offset_in_page(offset);
+		size_t n = min(PAGE_SIZE - in_page, n_data);
+		struct folio *folio = lock_page_at(pool, offset, add);
+
+		if (IS_ERR(folio))
+			return PTR_ERR(folio);
+		memcpy_to_page(folio_file_page(folio, offset >> PAGE_SHIFT),
+			       in_page, data, n);
+		unlock_page_at(folio);
+		offset += n;
+		data += n;
+		n_data -= n;
+	}
+	return 0;
 }
 
 /**
@@ -629,12 +656,14 @@ int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
  * @from:	pool of @from_slice
  * @from_slice:	slice that belongs to the caller
  * @n:		how many bytes
+ * @add:	whether to allocate pages that are not there
  *
- * Return: 0, or the error with which a page could not be had.
+ * Return: 0; -ENODATA if a page is missing and not to be added; or the error with
+ * which one could not be had.
  */
 int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 		   struct bus1_pool *from, const struct bus1_slice *from_slice,
-		   u64 n)
+		   u64 n, bool add)
 {
 	u64 at, part;
 
@@ -651,7 +680,7 @@ int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 		page = folio_file_page(folio, offset >> PAGE_SHIFT);
 		data = kmap_local_page(page);
 		err = bus1_pool_fill(to, to_slice, at,
-				     data + offset_in_page(offset), part);
+				     data + offset_in_page(offset), part, add);
 		kunmap_local(data);
 		folio_put(folio);
 		if (err)

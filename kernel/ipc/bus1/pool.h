@@ -16,11 +16,13 @@ struct vm_area_struct;
 /**
  * struct bus1_slice - a piece of a pool, embedded in what lies in it
  * @entry:	links the slice into &struct bus1_pool.slices, by address
- * @rb_gap:	links it into &struct bus1_pool.gaps if @gap is not 0
+ * @rb_gap:	links it into &struct bus1_pool.gaps if @gap is not 0 and it is not
+ *		the last
  * @rb_offset:	links it into &struct bus1_pool.published
  * @offset:	where it begins
  * @size:	how much it takes; 0 while it is not allocated
  * @gap:	free bytes between its end and the next slice
+ * @serial:	tells it from all others that were published at this offset
  * @published:	whether the receiver knows the slice and may release it
  */
 struct bus1_slice {
@@ -30,6 +32,7 @@ struct bus1_slice {
 	u64 offset;
 	u64 size;
 	u64 gap;
+	u64 serial;
 	bool published;
 };
 
@@ -39,8 +42,10 @@ struct bus1_slice {
  *		or mapping, set with cmpxchg; there as long as a slice is, and taken
  *		off under the lock when the peer is down and the last slice is freed
  * @slices:	all slices, by address
- * @gaps:	the slices with a gap behind them, by size of the gap and address
+ * @gaps:	the slices with a gap behind them, but for the last, by size of the
+ *		gap and address
  * @published:	the slices that the receiver may release, by offset
+ * @n_published: how many slices were ever published
  * @head:	an empty slice at 0, so that every gap has a slice before it
  *
  * The lock of the peer that embeds the pool serialises access to the lists and
@@ -52,6 +57,7 @@ struct bus1_pool {
 	struct list_head slices;
 	struct rb_root gaps;
 	struct rb_root published;
+	u64 n_published;
 	struct bus1_slice head;
 };
 
@@ -77,11 +83,11 @@ struct bus1_slice *bus1_pool_find(struct bus1_pool *pool, u64 offset);
 
 int bus1_pool_check(struct bus1_pool *pool, const struct bus1_slice *slice);
 int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
-		    u64 at, struct iov_iter *iter);
+		    struct iov_iter *iter, bool add);
 int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
-		   u64 at, const void *data, size_t n_data);
+		   u64 at, const void *data, size_t n_data, bool add);
 int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 		   struct bus1_pool *from, const struct bus1_slice *from_slice,
-		   u64 n);
+		   u64 n, bool add);
 
 #endif /* _BUS1_POOL_H */

@@ -57,7 +57,7 @@ static int fill(struct kunit *test, const struct bus1_slice *slice, u64 size,
 	KUNIT_ASSERT_NOT_NULL(test, data);
 	for (i = 0; i < size; i++)
 		data[i] = byte_at(i, seed);
-	err = bus1_pool_fill(&f->pool, slice, 0, data, size);
+	err = bus1_pool_fill(&f->pool, slice, 0, data, size, true);
 	kvfree(data);
 	return err;
 }
@@ -90,9 +90,12 @@ static void expect_bytes(struct kunit *test, struct bus1_pool *pool,
 
 static unsigned int count_gaps(const struct bus1_pool *pool)
 {
+	const struct bus1_slice *last;
 	const struct rb_node *rb;
-	unsigned int n = 0;
+	unsigned int n;
 
+	last = list_last_entry(&pool->slices, struct bus1_slice, entry);
+	n = last->gap > 0;
 	for (rb = rb_first(&pool->gaps); rb; rb = rb_next(rb))
 		n++;
 	return n;
@@ -370,12 +373,13 @@ static void a_part_is_filled_across_pages(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, fill(test, slice, 2 * PAGE_SIZE, 9), 0);
 	KUNIT_ASSERT_EQ(test, bus1_pool_fill(&f->pool, slice, at, text,
-					     sizeof(text)), 0);
+					     sizeof(text), true), 0);
 	for (i = 0; i < 2 * PAGE_SIZE; i++)
 		KUNIT_ASSERT_EQ(test, peek(&f->pool, i),
 				i >= at && i < at + sizeof(text) ?
 				text[i - at] : byte_at(i, 9));
-	KUNIT_EXPECT_EQ(test, bus1_pool_fill(&f->pool, slice, at, text, 0), 0);
+	KUNIT_EXPECT_EQ(test, bus1_pool_fill(&f->pool, slice, at, text, 0,
+					     true), 0);
 }
 
 static void writing_gathers_and_advances(struct kunit *test)
@@ -390,12 +394,12 @@ static void writing_gathers_and_advances(struct kunit *test)
 	alloc(test, 0, PAGE_SIZE - 16);
 	slice = alloc(test, 1, 40);
 	iov_iter_kvec(&iter, ITER_SOURCE, vecs, 2, 18);
-	KUNIT_EXPECT_EQ(test, bus1_pool_write(&f->pool, slice, 8, &iter), 0);
+	KUNIT_EXPECT_EQ(test, bus1_pool_write(&f->pool, slice, &iter, true), 0);
 	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 0);
 	for (i = 0; i < 18; i++)
-		KUNIT_EXPECT_EQ(test, peek(&f->pool, slice->offset + 8 + i),
+		KUNIT_EXPECT_EQ(test, peek(&f->pool, slice->offset + i),
 				"gathered from two"[i]);
-	KUNIT_EXPECT_EQ(test, peek(&f->pool, slice->offset), 0);
+	KUNIT_EXPECT_EQ(test, peek(&f->pool, slice->offset + 18), 0);
 	KUNIT_EXPECT_EQ(test, bus1_pool_resident(&f->pool), 2);
 }
 
@@ -413,7 +417,8 @@ static void slices_are_copied_between_pools(struct kunit *test)
 	bus1_pool_init(&to);
 	KUNIT_EXPECT_EQ(test, bus1_pool_prepare(&to), 0);
 	KUNIT_EXPECT_EQ(test, bus1_pool_alloc(&to, &copy, size), 0);
-	KUNIT_EXPECT_EQ(test, bus1_pool_copy(&to, &copy, &f->pool, from, size), 0);
+	KUNIT_EXPECT_EQ(test, bus1_pool_copy(&to, &copy, &f->pool, from, size,
+					     true), 0);
 	expect_bytes(test, &to, &copy, size, 77);
 	expect_bytes(test, &f->pool, from, size, 77);
 	release(&to, &copy);

@@ -121,7 +121,12 @@ static void link_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 
 static void unlink_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 {
-	queue->n_entries--;
+	/* Most queues are short. */
+	if (!--queue->n_entries) {
+		queue->entries = RB_ROOT_CACHED;
+		queue->last = NULL;
+		return;
+	}
 	if (queue->last == &entry->rb)
 		queue->last = rb_prev(&entry->rb);
 	rb_erase_cached(&entry->rb, &queue->entries);

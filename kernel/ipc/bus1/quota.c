@@ -228,6 +228,15 @@ undo:
 	return false;
 }
 
+static void user_uncharge_one(struct ucounts *user, enum rlimit_type type,
+			      u32 n)
+{
+	struct ucounts *iter;
+
+	for (iter = user; iter; iter = iter->ns->ucounts)
+		atomic_long_sub(n, &iter->rlimit[type]);
+}
+
 static void user_uncharge(struct ucounts *user, const struct bus1_amount *amount,
 			  enum bus1_resource end)
 {
@@ -235,7 +244,7 @@ static void user_uncharge(struct ucounts *user, const struct bus1_amount *amount
 
 	for (r = 0; r < end; r++)
 		if (amount->of[r])
-			dec_rlimit_ucounts(user, user_count[r], amount->of[r]);
+			user_uncharge_one(user, user_count[r], amount->of[r]);
 }
 
 static bool user_charge(struct ucounts *user, const struct bus1_amount *amount)
@@ -270,6 +279,24 @@ static int check_share(const struct bus1_quota *quota,
 	return -EDQUOT;
 }
 
+static int check_shares(const struct bus1_quota *quota,
+			const struct bus1_claim *claim,
+			const struct bus1_amount *amount)
+{
+	enum bus1_resource r;
+	int err = 0;
+
+	for (r = 0; r < BUS1_RESOURCES; r++) {
+		if (!amount->of[r])
+			continue;
+		if (2ULL * amount->of[r] > quota->max.of[r])
+			return -EMSGSIZE;
+		if (err != -EXFULL)
+			err = check_share(quota, claim, r, amount->of[r]) ?: err;
+	}
+	return err;
+}
+
 /**
  * bus1_quota_charge() - charge what a claimant's message consumes
  * @quota:	quota of the receiver
@@ -286,32 +313,23 @@ int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
 		      const struct bus1_amount *amount)
 {
 	enum bus1_resource r;
-	int err = 0;
+	bool idle = true;
+	int err;
 
-	for (r = 0; r < BUS1_RESOURCES; r++) {
-		if (2ULL * amount->of[r] > quota->max.of[r]) {
-			err = -EMSGSIZE;
-			break;
-		}
-		if (err != -EXFULL && amount->of[r])
-			err = check_share(quota, claim, r, amount->of[r]) ?: err;
-	}
+	err = check_shares(quota, claim, amount);
 	if (!err && !user_charge(quota->user, amount))
 		err = -EXFULL;
-	if (err) {
-		settle_claim(quota, claim);
-		return err;
-	}
-
-	for (r = 0; r < BUS1_RESOURCES; r++) {
-		quota->n_claimants[r] += !claim->used.of[r] && amount->of[r];
+	for (r = 0; r < BUS1_RESOURCES && !err; r++) {
+		if (!amount->of[r])
+			continue;
+		quota->n_claimants[r] += !claim->used.of[r];
 		quota->used.of[r] += amount->of[r];
 		claim->used.of[r] += amount->of[r];
+		idle = false;
 	}
-	if (quota->idle == claim)
-		quota->idle = NULL;
-	settle_claim(quota, claim);
-	return 0;
+	if (idle)
+		settle_claim(quota, claim);
+	return err;
 }
 
 /**
@@ -348,20 +366,24 @@ void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 			 const struct bus1_amount *amount)
 {
 	enum bus1_resource r;
+	bool settle = false;
 
-	user_uncharge(quota->user, amount, BUS1_RESOURCES);
 	for (r = 0; r < BUS1_RESOURCES; r++) {
 		if (!amount->of[r])
 			continue;
+		user_uncharge_one(quota->user, user_count[r], amount->of[r]);
 		WARN_ON_ONCE(quota->used.of[r] < amount->of[r]);
 		quota->used.of[r] -= amount->of[r];
 		if (!claim)
 			continue;
 		WARN_ON_ONCE(claim->used.of[r] < amount->of[r]);
 		claim->used.of[r] -= amount->of[r];
-		quota->n_claimants[r] -= !claim->used.of[r];
+		if (!claim->used.of[r]) {
+			quota->n_claimants[r]--;
+			settle = true;
+		}
 	}
-	if (claim)
+	if (settle)
 		settle_claim(quota, claim);
 }
 
@@ -397,5 +419,5 @@ int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds)
 void bus1_user_uncharge_fds(struct ucounts *sender, unsigned int n_fds)
 {
 	if (n_fds)
-		dec_rlimit_ucounts(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds);
+		user_uncharge_one(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds);
 }

@@ -60,7 +60,7 @@ struct bus1_claim {
  * @n_claimants: how many claims hold some of each resource
  * @claims:	all claims, by user
  * @idle:	the last claim that came to hold nothing, kept because its user
- *		is likely to send again; or NULL
+ *		is likely to send again, and may since have done so; or NULL
  *
  * The lock of the peer that embeds the quota serialises all access.
  */

@@ -162,7 +162,7 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 	int err;
 
 	err = bus1_pool_copy(message->pool, &message->slice, seed->pool,
-			     &seed->slice, bus1_message_size(seed));
+			     &seed->slice, bus1_message_size(seed), true);
 	for (i = 0; i < seed->n_handles && !err; i++) {
 		node = seed->handles[i] ? seed->handles[i]->node : NULL;
 		if (node)
@@ -177,10 +177,14 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 /* It stays with the peer, so the peer's cgroup pays, whoever calls. */
 static struct bus1_message *new_from_seed(struct bus1_message *seed, int *err)
 {
+	const struct bus1_shape shape = {
+		.n_bytes = seed->n_bytes,
+		.n_handles = seed->n_handles,
+		.n_fds = seed->n_fds,
+	};
 	struct bus1_message *message;
 
-	message = bus1_message_new(seed->space, seed->pool, seed->n_bytes,
-				   seed->n_handles, seed->n_fds,
+	message = bus1_message_new(seed->space, seed->pool, &shape,
 				   GFP_KERNEL_ACCOUNT);
 	*err = -ENOMEM;
 	if (!message)

@@ -9,9 +9,10 @@
  * A request makes a reply: a right to send one message to the requester, paid for
  * by the requester before anything is sent. The requester knows it by an ID of its
  * own choosing, the peer that has the right by a reply handle. A reply handle is
- * at one place at any time: known to a peer by an ID (&struct bus1_space.owed),
- * carried by a message, or claimed by a call of its holder that uses it. Taking it
- * out of @owed is the claim, so of two calls that use it one finds nothing.
+ * at one place at any time: known to a peer by an ID (&struct bus1_space.owed), or
+ * carried by a message. A call of its holder that uses it claims it first. Another
+ * call that wants it waits then, since the first may fail and leave it; a flush
+ * dooms it, and the claimant drops it when it fails.
  *
  * What becomes of a reply is decided under the requester's data lock, once:
  * OPEN turns into ANSWERED, DROPPED or CANCELLING. So for each request exactly one
@@ -92,13 +93,15 @@ struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 	reply->awaited_marked = false;
 	reply->state = BUS1_REPLY_NEW;
 	reply->holder = NULL;
-	reply->n_transit = 0;
+	atomic_set(&reply->n_transit, 0);
 	reply->filling = false;
 	reply->message = NULL;
 	reply->await = NULL;
 	reply->handed = false;
 	INIT_LIST_HEAD(&reply->moved);
 	reply->handle = BUS1_HANDLE_INVALID;
+	reply->claimed = false;
+	reply->doomed = false;
 	reply->marked = false;
 	reply->gone = false;
 	reply->stage_at = NULL;
@@ -240,7 +243,7 @@ void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
 
 	reply->state = BUS1_REPLY_OPEN;
 	reply->holder = holder;
-	reply->n_transit = 1;
+	atomic_set(&reply->n_transit, 1);
 	reply->await = await;
 	if (await)
 		await->reply = reply;
@@ -262,7 +265,7 @@ bool bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to)
 	open = reply->state == BUS1_REPLY_OPEN;
 	if (open) {
 		reply->holder = to;
-		reply->n_transit++;
+		atomic_inc(&reply->n_transit);
 	}
 	spin_unlock(&reply->requester->data);
 	return open;
@@ -274,17 +277,10 @@ bool bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to)
  */
 void bus1_reply_moved(struct bus1_reply *reply)
 {
-	bool wake;
-
-	spin_lock(&reply->requester->data);
-	smp_store_release(&reply->n_transit, reply->n_transit - 1);
-	wake = reply->state == BUS1_REPLY_CANCELLING;
-	spin_unlock(&reply->requester->data);
-	if (!wake)
-		return;
-	/* Orders the count before the look for a waiter. */
-	smp_mb();
-	wake_up_var(&reply->n_transit);
+	/* A full barrier: a canceller set the state before it looks at the count. */
+	if (atomic_dec_and_test(&reply->n_transit) &&
+	    READ_ONCE(reply->state) == BUS1_REPLY_CANCELLING)
+		wake_up_var(&reply->n_transit);
 }
 
 /**
@@ -337,15 +333,15 @@ bool bus1_reply_arrive_locked(struct bus1_reply *reply,
 }
 
 /**
- * bus1_reply_close_locked() - nothing is to be received any more
+ * bus1_reply_cancelled_locked() - nothing is to come any more
  * @reply:	reply whose requester's @data is held
  */
-void bus1_reply_close_locked(struct bus1_reply *reply)
+void bus1_reply_cancelled_locked(struct bus1_reply *reply)
 {
 	lockdep_assert_held(&reply->requester->data);
 
 	/* Pairs with the acquire in bus1_reply_wait_cancelled() and await.c. */
-	smp_store_release(&reply->state, BUS1_REPLY_CLOSED);
+	smp_store_release(&reply->state, BUS1_REPLY_CANCELLED);
 	if (reply->await)
 		wake_up_interruptible(&reply->await->waitq);
 }
@@ -369,7 +365,7 @@ void bus1_reply_received_locked(struct bus1_reply *reply)
 	reply->message = NULL;
 	/* Pairs with the acquire in await.c: nobody touches it any more. */
 	smp_store_release(&reply->await, NULL);
-	WRITE_ONCE(reply->state, BUS1_REPLY_CLOSED);
+	WRITE_ONCE(reply->state, BUS1_REPLY_RECEIVED);
 }
 
 /**
@@ -444,22 +440,33 @@ struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
 	message = reply->message;
 	reply->message = NULL;
 	if (reply->state != BUS1_REPLY_CANCELLING)
-		bus1_reply_close_locked(reply);
-	if (await)
+		bus1_reply_cancelled_locked(reply);
+	if (await) {
+		/* The caller is about to leave the stack that it is on. */
+		reply->await = NULL;
 		await->reply = NULL;
+	}
 	spin_unlock(&requester->data);
 	if (opened)
 		bus1_reply_moved(reply);
 	return message;
 }
 
-static void link_owed(struct bus1_reply *reply, struct bus1_space *holder)
+/**
+ * bus1_reply_link() - let a peer find a reply handle by its ID
+ * @reply:	reply that has an ID
+ * @holder:	who has the handle; its @local is held
+ */
+void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder)
 {
 	struct rb_node **link = &holder->owed.rb_node, *parent = NULL;
 
+	lockdep_assert_held(&holder->local);
+
 	while (*link) {
 		parent = *link;
-		if (reply->handle < rb_entry(parent, struct bus1_reply, rb_owed)->handle)
+		if (reply->handle <
+		    rb_entry(parent, struct bus1_reply, rb_owed)->handle)
 			link = &parent->rb_left;
 		else
 			link = &parent->rb_right;
@@ -470,26 +477,11 @@ static void link_owed(struct bus1_reply *reply, struct bus1_space *holder)
 }
 
 /**
- * bus1_reply_show() - give a reply handle that arrived an ID
- * @reply:	reply that is in no tree
- * @holder:	who got it; its @local is held
- */
-void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder)
-{
-	lockdep_assert_held(&holder->local);
-
-	reply->handle = bus1_space_next_id(holder) | BUS1_HANDLE_FLAG_MANAGED;
-	if (holder != reply->requester)
-		reply->handle |= BUS1_HANDLE_FLAG_REMOTE;
-	link_owed(reply, holder);
-}
-
-/**
- * bus1_reply_claim() - take a reply handle from those that its holder can use
+ * bus1_reply_unlink() - undo bus1_reply_link()
  * @reply:	reply that @holder has an ID for
  * @holder:	holder, whose @local is held
  */
-void bus1_reply_claim(struct bus1_reply *reply, struct bus1_space *holder)
+void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder)
 {
 	lockdep_assert_held(&holder->local);
 
@@ -498,32 +490,71 @@ void bus1_reply_claim(struct bus1_reply *reply, struct bus1_space *holder)
 }
 
 /**
- * bus1_reply_unclaim() - undo bus1_reply_claim()
- * @reply:	reply
- * @holder:	holder, whose @local is held and who is not down
+ * bus1_reply_show() - give a reply handle that arrived an ID
+ * @reply:	reply that is in no tree
+ * @holder:	who got it; its @local is held
  */
-void bus1_reply_unclaim(struct bus1_reply *reply, struct bus1_space *holder)
+void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder)
 {
-	lockdep_assert_held(&holder->local);
+	reply->handle = bus1_space_next_id(holder) | BUS1_HANDLE_FLAG_MANAGED;
+	if (holder != reply->requester)
+		reply->handle |= BUS1_HANDLE_FLAG_REMOTE;
+	bus1_reply_link(reply, holder);
+}
 
-	link_owed(reply, holder);
+/**
+ * bus1_reply_unclaim() - a call does not use a reply handle any more
+ * @reply:	claimed reply; the @local of whose holder it was when it was claimed
+ *		is held
+ */
+void bus1_reply_unclaim(struct bus1_reply *reply)
+{
+	reply->doomed = false;
+	/* Pairs with the acquire in bus1_reply_wait_unclaimed(). */
+	smp_store_release(&reply->claimed, false);
+	/* Orders it before the look for a waiter. */
+	smp_mb();
+	wake_up_var(&reply->claimed);
+}
+
+/**
+ * bus1_reply_wait_unclaimed() - wait until the handle is used, moved or given back
+ * @reply:	reply that was found claimed; the caller has a reference, no lock,
+ *		and has claimed nothing. The reference is put
+ *
+ * Return: 0, or -EINTR if the caller is killed.
+ */
+int bus1_reply_wait_unclaimed(struct bus1_reply *reply)
+{
+	int err;
+
+	err = wait_var_event_killable(&reply->claimed,
+				      !smp_load_acquire(&reply->claimed));
+	bus1_reply_put(reply);
+	return err ? -EINTR : 0;
 }
 
 /* A notice that came too late is withdrawn, and none comes any more. */
 static void leave_holder(struct bus1_reply *reply, struct bus1_space *holder)
 {
+	bool wake = false;
+
 	spin_lock(&holder->data);
 	reply->gone = true;
 	if (reply->entry.type == BUS1_ENTRY_CANCELLED &&
-	    bus1_entry_queued(&reply->entry))
+	    bus1_entry_queued(&reply->entry)) {
 		bus1_queue_remove(&holder->queue, &reply->entry);
+		wake = bus1_queue_peek(&holder->queue);
+	}
 	spin_unlock(&holder->data);
+	/* What was behind it while it was staged may be in front now. */
+	if (wake)
+		bus1_space_wake(holder);
 }
 
 /**
  * bus1_reply_drop() - nobody has the reply handle any more
- * @reply:	reply that was claimed, or carried to @holder; may be gone
- *		afterwards
+ * @reply:	reply that is in no tree; may be gone afterwards
  * @holder:	who had it
  *
  * If the reply was still to come, the requester is told that it will not.
@@ -561,7 +592,7 @@ struct bus1_message *bus1_reply_drop(struct bus1_reply *reply,
  */
 void bus1_reply_wait_cancelled(struct bus1_reply *reply)
 {
-	/* Pairs with the release in bus1_reply_close_locked(). */
+	/* Pairs with the release in bus1_reply_cancelled_locked(). */
 	wait_var_event(&reply->state, smp_load_acquire(&reply->state) !=
 				      BUS1_REPLY_CANCELLING);
 }

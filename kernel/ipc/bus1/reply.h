@@ -21,7 +21,8 @@ struct bus1_message;
  *			received
  * @BUS1_REPLY_CANCELLING: the requester does not want it any more; its holder is
  *			about to be told
- * @BUS1_REPLY_CLOSED:	received, or cancelled: nobody waits for it
+ * @BUS1_REPLY_CANCELLED: cancelled, or not asked for after all
+ * @BUS1_REPLY_RECEIVED: received
  */
 enum bus1_reply_state {
 	BUS1_REPLY_NEW,
@@ -29,7 +30,8 @@ enum bus1_reply_state {
 	BUS1_REPLY_ANSWERED,
 	BUS1_REPLY_DROPPED,
 	BUS1_REPLY_CANCELLING,
-	BUS1_REPLY_CLOSED,
+	BUS1_REPLY_CANCELLED,
+	BUS1_REPLY_RECEIVED,
 };
 
 /**
@@ -62,8 +64,8 @@ struct bus1_await {
  *		@data, waited for as a variable
  * @holder:	who has the handle or is about to get it; NULL when nobody has.
  *		The requester's @data
- * @n_transit:	messages and transfers that move the handle right now; the
- *		requester's @data, waited for as a variable
+ * @n_transit:	messages and transfers that move the handle right now; raised
+ *		under the requester's @data, waited for as a variable
  * @filling:	whether the holder is writing the reply; the requester's @data
  * @message:	memory and charge for the reply, then the reply, until it is
  *		received; the requester's @data, but for its contents, which
@@ -79,6 +81,9 @@ struct bus1_await {
  * @moved:	links it into &struct bus1_message.moved; the message's owner
  * @index:	where it stands among the handles of that message
  * @handle:	the holder's ID; the holder's @local
+ * @claimed:	whether a call of the holder is using it; the holder's @local, waited
+ *		for as a variable
+ * @doomed:	whether the holder was flushed meanwhile; the holder's @local
  * @marked:	whether the call that holds the holder's @local has seen it
  *		before; false whenever that is not held
  * @gone:	nobody has the handle any more; the last holder's @data
@@ -98,7 +103,7 @@ struct bus1_reply {
 	bool awaited_marked;
 	enum bus1_reply_state state;
 	struct bus1_space *holder;
-	unsigned int n_transit;
+	atomic_t n_transit;
 	bool filling;
 	struct bus1_message *message;
 	struct bus1_await *await;
@@ -109,6 +114,8 @@ struct bus1_reply {
 	struct list_head moved;
 	u32 index;
 	u64 handle;
+	bool claimed;
+	bool doomed;
 	bool marked;
 	bool gone;
 	struct bus1_space *stage_at;
@@ -134,7 +141,7 @@ void bus1_reply_moved(struct bus1_reply *reply);
 void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to);
 bool bus1_reply_arrive_locked(struct bus1_reply *reply,
 			      enum bus1_reply_state state, u64 size);
-void bus1_reply_close_locked(struct bus1_reply *reply);
+void bus1_reply_cancelled_locked(struct bus1_reply *reply);
 struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
 				      struct bus1_await *await);
 void bus1_reply_received_locked(struct bus1_reply *reply);
@@ -142,8 +149,10 @@ u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply);
 bool bus1_reply_leave_locked(struct bus1_await *await);
 
 void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder);
-void bus1_reply_claim(struct bus1_reply *reply, struct bus1_space *holder);
-void bus1_reply_unclaim(struct bus1_reply *reply, struct bus1_space *holder);
+void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder);
+void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder);
+void bus1_reply_unclaim(struct bus1_reply *reply);
+int bus1_reply_wait_unclaimed(struct bus1_reply *reply);
 struct bus1_message *bus1_reply_drop(struct bus1_reply *reply,
 				     struct bus1_space *holder);
 void bus1_reply_wait_cancelled(struct bus1_reply *reply);

@@ -38,78 +38,28 @@
 #include <linux/slab.h>
 
 #include "answer.h"
+#include "fill.h"
+#include "quick.h"
 #include "send.h"
 
-/**
- * struct job - one send
- * @peer:	who sends
- * @send:	what was asked for
- * @ident:	who sends, referenced
- * @legs:	one per destination
- * @n_legs:	how many; one for a seed
- * @names:	carried handles
- * @n_created:	how many nodes were created; the sender's @local is held if any
- * @locked:	whether the sender's @local is held
- * @asks:	reply that this request asks for, or NULL
- * @n_replies:	how many of @names are reply handles
- * @claimed:	whether reply handles were claimed, or a slice was
- * @slice:	slice to release, taken from its peer; or NULL
- * @n_bytes:	length of the payload
- * @buffer:	the payload in kernel memory, or NULL
- * @few_legs:	memory for @legs of a small message
- * @few_names:	memory for @names of a small message
- */
-struct job {
-	struct bus1_peer *peer;
-	struct bus1_send *send;
-	struct bus1_ident *ident;
-	struct bus1_leg *legs;
-	size_t n_legs;
-	struct bus1_name *names;
-	size_t n_created;
-	bool locked;
-	struct bus1_reply *asks;
-	size_t n_replies;
-	bool claimed;
-	struct bus1_slice *slice;
-	size_t n_bytes;
-	void *buffer;
-	struct bus1_leg few_legs[2];
-	struct bus1_name few_names[4];
-};
-
-static bool is_seed(const struct job *job)
-{
-	return job->send->flags & BUS1_SEND_SEED;
-}
-
-/* Returns 0 if the send goes on without this destination. */
-static int refuse_leg(struct job *job, struct bus1_leg *leg, int err)
-{
-	leg->error = err;
-	if (!bus1_leg_may_skip(job->send->flags, err))
-		return err;
-	bus1_message_free(leg->message);
-	leg->message = NULL;
-	return 0;
-}
-
-static int find_name(struct job *job, u64 id, struct bus1_name *name)
+static int find_name(struct bus1_job *job, u64 id, struct bus1_name *name)
 {
 	int err = bus1_name_find(name, &job->peer->space, id);
 
 	job->n_created += name->created;
+	if (err == -EBUSY)
+		job->busy = name->busy;
 	return err;
 }
 
 /* A reply is sent alone, and to one destination. */
-static bool may_use_replies(const struct job *job)
+static bool may_use_replies(const struct bus1_job *job)
 {
 	return job->send->n_destinations == 1 &&
 	       !(job->send->flags & BUS1_SEND_CONTINUE);
 }
 
-static int mark_destination(struct job *job, struct bus1_leg *leg)
+static int mark_destination(struct bus1_job *job, struct bus1_leg *leg)
 {
 	struct bus1_reply *reply = leg->name.reply;
 
@@ -128,7 +78,7 @@ static int mark_destination(struct job *job, struct bus1_leg *leg)
 	return 0;
 }
 
-static int find_destination(struct job *job, size_t i)
+static int find_destination(struct bus1_job *job, size_t i)
 {
 	struct bus1_leg *leg = &job->legs[i];
 	int err;
@@ -140,7 +90,7 @@ static int find_destination(struct job *job, size_t i)
 	return err;
 }
 
-static int find_destinations(struct job *job)
+static int find_destinations(struct bus1_job *job)
 {
 	size_t i, j;
 	int err = 0;
@@ -153,7 +103,7 @@ static int find_destinations(struct job *job)
 	return err;
 }
 
-static int find_handle(struct job *job, size_t i)
+static int find_handle(struct bus1_job *job, size_t i)
 {
 	struct bus1_name *name = &job->names[i];
 	int err;
@@ -171,21 +121,7 @@ static int find_handle(struct job *job, size_t i)
 	return 0;
 }
 
-static int find_slice(struct job *job)
-{
-	struct bus1_peer *peer = job->peer;
-
-	if (job->send->release == BUS1_OFFSET_INVALID)
-		return 0;
-	spin_lock(&peer->space.data);
-	job->slice = bus1_pool_find(&peer->pool, job->send->release);
-	if (job->slice)
-		bus1_pool_unpublish(&peer->pool, job->slice);
-	spin_unlock(&peer->space.data);
-	return job->slice ? 0 : -ENXIO;
-}
-
-static int find_names(struct job *job)
+static int find_names(struct bus1_job *job)
 {
 	size_t i;
 	int err;
@@ -197,12 +133,13 @@ static int find_names(struct job *job)
 	if (!err && (job->send->flags & BUS1_SEND_REPLY))
 		err = bus1_ask(job->peer, &job->send->reply, &job->asks);
 	if (!err)
-		err = find_slice(job);
+		err = bus1_peer_find_slice(job->peer, job->send->release,
+					   &job->serial);
 	return err;
 }
 
 /* From here on nobody else uses the reply handles. */
-static void claim_names(struct job *job, int err)
+static void claim_names(struct bus1_job *job, int err)
 {
 	size_t i;
 
@@ -210,19 +147,19 @@ static void claim_names(struct job *job, int err)
 		if (err && job->legs[i].name.reply)
 			job->legs[i].name.reply->marked = false;
 		else
-			bus1_name_claim(&job->legs[i].name, &job->peer->space);
+			bus1_name_claim(&job->legs[i].name);
 		job->claimed |= job->legs[i].name.claimed;
 	}
 	for (i = 0; i < job->send->n_handles && (err || job->n_replies); i++) {
 		if (err && job->names[i].reply)
 			job->names[i].reply->marked = false;
 		else
-			bus1_name_claim(&job->names[i], &job->peer->space);
+			bus1_name_claim(&job->names[i]);
 		job->claimed |= job->names[i].claimed;
 	}
 }
 
-static int look_up(struct job *job)
+static int look_up(struct bus1_job *job)
 {
 	struct bus1_space *space = &job->peer->space;
 	int err;
@@ -232,6 +169,9 @@ static int look_up(struct job *job)
 	if (space->down)
 		return -ESHUTDOWN;
 
+	/* An adoption, which changes it, waits for @local. */
+	if (!job->ident)
+		job->ident = bus1_ident_get(job->peer->ident);
 	err = find_names(job);
 	claim_names(job, err);
 	if (err || job->n_created)
@@ -241,193 +181,7 @@ static int look_up(struct job *job)
 	return 0;
 }
 
-static int charge_leg(struct job *job, struct bus1_leg *leg)
-{
-	int err;
-
-	if (is_seed(job))
-		return bus1_message_charge_own(leg->message);
-	err = bus1_message_charge(leg->message, BUS1_GFP_RECEIVER);
-	return err == -ENOMEM ? -EXFULL : err;
-}
-
-static int build_message(struct job *job, struct bus1_leg *leg)
-{
-	struct bus1_message *message;
-
-	message = bus1_message_new(&leg->to->space, &leg->to->pool, job->n_bytes,
-				   job->send->n_handles, job->send->n_files,
-				   BUS1_GFP_RECEIVER);
-	if (!message)
-		return is_seed(job) ? -ENOMEM : -EXFULL;
-	leg->message = message;
-	message->n_moved = job->n_replies;
-	message->sender = bus1_ident_get(job->ident);
-	if (leg->name.node)
-		message->dest = bus1_node_get(leg->name.node);
-	return charge_leg(job, leg);
-}
-
-static int build_answer(struct job *job, struct bus1_leg *leg)
-{
-	struct bus1_answer answer = {
-		.n_bytes = job->n_bytes,
-		.n_handles = job->send->n_handles,
-		.n_moved = job->n_replies,
-		.n_fds = job->send->n_files,
-	};
-
-	leg->ident = bus1_peer_ident(leg->to);
-	return bus1_answer_begin(leg, &answer, job->ident);
-}
-
-static int build_leg(struct job *job, struct bus1_leg *leg)
-{
-	struct mem_cgroup *old;
-	int err;
-
-	if (leg->name.reply)
-		return build_answer(job, leg);
-	if (leg->name.node && bus1_node_is_unreachable(leg->name.node))
-		return -EHOSTUNREACH;
-	/* An inode's worth of memory, once in a peer's life: the caller's. */
-	err = bus1_pool_prepare(&leg->to->pool);
-	if (err)
-		return err;
-
-	leg->ident = bus1_peer_ident(leg->to);
-	old = set_active_memcg(leg->ident->memcg);
-	err = build_message(job, leg);
-	set_active_memcg(old);
-	return err;
-}
-
-static int build_legs(struct job *job)
-{
-	size_t i;
-	int err = 0;
-
-	for (i = 0; i < job->n_legs && !err; i++) {
-		err = build_leg(job, &job->legs[i]);
-		if (err)
-			err = refuse_leg(job, &job->legs[i], err);
-	}
-	return err;
-}
-
-/* What recv.c writes behind the payload needs its pages now: it may not fail. */
-static int clear_tail(struct bus1_message *message)
-{
-	const void *zeros = page_address(ZERO_PAGE(0));
-	u64 at, end, part;
-	int err = 0;
-
-	if (!message->n_handles && !message->n_fds)
-		return 0;
-	end = bus1_message_size(message);
-	for (at = message->n_bytes; at < end && !err; at += part) {
-		part = min_t(u64, end - at, PAGE_SIZE);
-		err = bus1_pool_fill(message->pool, &message->slice, at, zeros,
-				     part);
-	}
-	return err;
-}
-
-static int copy_payload(struct job *job, struct bus1_message *message,
-			struct bus1_message *first)
-{
-	struct iov_iter iter;
-	int err;
-
-	if (first) {
-		err = bus1_pool_copy(message->pool, &message->slice,
-				     first->pool, &first->slice, job->n_bytes);
-	} else if (job->buffer) {
-		err = bus1_pool_fill(message->pool, &message->slice, 0,
-				     job->buffer, job->n_bytes);
-	} else {
-		iter = job->send->payload;
-		err = bus1_pool_write(message->pool, &message->slice, 0, &iter);
-	}
-	return err ?: clear_tail(message);
-}
-
-/* Returns -EFAULT when a page of the payload is missing. */
-static int copy_legs(struct job *job)
-{
-	struct bus1_message *first = NULL;
-	struct mem_cgroup *old;
-	size_t i;
-	int err;
-
-	for (i = 0; i < job->n_legs; i++) {
-		struct bus1_leg *leg = &job->legs[i];
-
-		if (!leg->message)
-			continue;
-		old = set_active_memcg(leg->ident->memcg);
-		err = copy_payload(job, leg->message, first);
-		set_active_memcg(old);
-		if (err == -EFAULT)
-			return err;
-		if (err && leg->name.reply) {
-			leg->lost = true;
-			err = 0;
-		}
-		if (err)
-			err = refuse_leg(job, leg,
-					 is_seed(job) ? -ENOMEM : -EXFULL);
-		if (err)
-			return err;
-		if (!first)
-			first = leg->message;
-	}
-	return 0;
-}
-
-static int attach_handles(struct job *job, struct bus1_leg *leg)
-{
-	struct mem_cgroup *old = set_active_memcg(leg->ident->memcg);
-	size_t i;
-	int err = 0;
-
-	for (i = 0; i < job->send->n_handles && !err; i++)
-		if (job->names[i].node)
-			err = bus1_message_attach(leg->message, i,
-						  job->names[i].node,
-						  &job->peer->space,
-						  BUS1_GFP_RECEIVER);
-	set_active_memcg(old);
-	if (err == -ENOMEM && leg->name.reply) {
-		leg->lost = true;
-		return 0;
-	}
-	if (err == -ENOMEM && !is_seed(job))
-		return -EXFULL;
-	return err;
-}
-
-static int attach_legs(struct job *job)
-{
-	size_t i;
-	int err = 0;
-
-	for (i = 0; i < job->n_legs && !err; i++) {
-		struct bus1_leg *leg = &job->legs[i];
-
-		if (!leg->message)
-			continue;
-		err = attach_handles(job, leg);
-		if (err)
-			err = refuse_leg(job, leg, err);
-		if (!err && leg->message)
-			err = bus1_message_take_files(leg->message,
-						      job->send->files);
-	}
-	return err;
-}
-
-static int commit_seed(struct job *job)
+static int commit_seed(struct bus1_job *job)
 {
 	struct bus1_peer *peer = job->peer;
 	struct bus1_message *message = job->legs[0].message;
@@ -444,7 +198,7 @@ static int commit_seed(struct job *job)
 }
 
 /* Those that were cancelled stay, and arrive as invalid. */
-static void move_replies(struct job *job)
+static void move_replies(struct bus1_job *job)
 {
 	struct bus1_leg *leg = &job->legs[0];
 	struct bus1_reply *reply;
@@ -455,13 +209,14 @@ static void move_replies(struct job *job)
 		if (!reply || !bus1_reply_move(reply, &leg->to->space))
 			continue;
 		bus1_reply_get(reply);
+		bus1_reply_unlink(reply, &job->peer->space);
 		reply->index = i;
 		list_add_tail(&reply->moved, &leg->message->moved);
 		job->names[i].moved = true;
 	}
 }
 
-static void end_moves(struct job *job, int err)
+static void end_moves(struct bus1_job *job, int err)
 {
 	struct bus1_name *name;
 	size_t i;
@@ -472,16 +227,18 @@ static void end_moves(struct job *job, int err)
 			continue;
 		if (err) {
 			list_del_init(&name->reply->moved);
+			bus1_reply_link(name->reply, &job->peer->space);
 			bus1_reply_move_back(name->reply, &job->peer->space);
 		} else {
 			bus1_reply_moved(name->reply);
+			bus1_reply_unclaim(name->reply);
 			name->claimed = false;
 		}
 		bus1_reply_put(name->reply);
 	}
 }
 
-static void open_reply(struct job *job)
+static void open_reply(struct bus1_job *job)
 {
 	struct bus1_space *space = &job->peer->space;
 	struct bus1_leg *leg = &job->legs[0];
@@ -492,7 +249,7 @@ static void open_reply(struct job *job)
 	spin_unlock(&space->data);
 }
 
-static void end_request(struct job *job, int err)
+static void end_request(struct bus1_job *job, int err)
 {
 	if (err) {
 		job->legs[0].message->asks = NULL;
@@ -504,24 +261,54 @@ static void end_request(struct job *job, int err)
 	job->asks = NULL;
 }
 
-static int commit_legs(struct job *job, size_t *n_sent)
+static int commit_legs(struct bus1_job *job, size_t *n_sent)
 {
-	if (!job->legs[0].name.reply)
+	struct bus1_leg *leg = &job->legs[0];
+
+	if (!leg->name.reply)
 		return bus1_legs_commit(job->peer, job->legs, job->n_legs,
 					job->send->flags, n_sent);
 	*n_sent = 1;
-	job->legs[0].error = bus1_answer_commit(&job->legs[0]);
-	return job->legs[0].error;
+	leg->error = bus1_answer_commit(leg->name.reply, leg->message,
+					leg->lost);
+	if (leg->error)
+		return leg->error;
+	leg->message = NULL;
+	bus1_name_used(&leg->name, &job->peer->space);
+	return 0;
 }
 
-static int commit(struct job *job)
+static bool is_doomed(const struct bus1_name *name)
+{
+	return name->claimed && name->reply->doomed;
+}
+
+/* Until the commit nobody else sees what becomes of the reply handles. */
+static int lock_claims(struct bus1_job *job)
+{
+	bool doomed;
+	size_t i;
+
+	if (!job->locked)
+		mutex_lock(&job->peer->space.local);
+	job->locked = true;
+	doomed = is_doomed(&job->legs[0].name);
+	for (i = 0; i < job->send->n_handles; i++)
+		doomed |= is_doomed(&job->names[i]);
+	return doomed ? -ENXIO : 0;
+}
+
+static int commit(struct bus1_job *job)
 {
 	size_t n_sent = 0;
-	int err;
+	int err = 0;
 
-	if (is_seed(job))
+	if (bus1_job_is_seed(job))
 		return commit_seed(job);
-	err = bus1_peer_begin(job->peer);
+	if (job->claimed)
+		err = lock_claims(job);
+	if (!err)
+		err = bus1_peer_begin(job->peer);
 	if (err)
 		return err;
 	move_replies(job);
@@ -535,17 +322,17 @@ static int commit(struct job *job)
 	return err;
 }
 
-static void wait_for_deaths(struct job *job)
+static void wait_for_deaths(struct bus1_job *job)
 {
 	size_t i;
 
 	for (i = 0; i < job->n_legs; i++)
-		if (job->legs[i].error == -EHOSTUNREACH && !is_seed(job) &&
+		if (job->legs[i].error == -EHOSTUNREACH && !bus1_job_is_seed(job) &&
 		    job->legs[i].name.node)
 			bus1_node_wait_dead(job->legs[i].name.node);
 }
 
-static void tell_errors(struct job *job)
+static void tell_errors(struct bus1_job *job)
 {
 	size_t i;
 
@@ -557,28 +344,18 @@ static void tell_errors(struct job *job)
 static void undo_answer(struct bus1_leg *leg)
 {
 	if (leg->message)
-		bus1_answer_abort(leg);
+		bus1_answer_abort(leg->name.reply, leg->message);
 	if (leg->error == -EHOSTUNREACH)
 		bus1_reply_wait_cancelled(leg->name.reply);
 }
 
-static void publish_slice(struct job *job)
-{
-	struct bus1_peer *peer = job->peer;
-
-	spin_lock(&peer->space.data);
-	bus1_pool_publish(&peer->pool, job->slice);
-	spin_unlock(&peer->space.data);
-	job->slice = NULL;
-}
-
 /* What the call claimed can be used again, or goes with its peer. */
-static void undo_claims(struct job *job, int err)
+static void undo_claims(struct bus1_job *job)
 {
 	struct bus1_space *space = &job->peer->space;
 	size_t i;
 
-	if (!job->claimed && !job->slice)
+	if (!job->claimed)
 		return;
 	if (!job->locked)
 		mutex_lock(&space->local);
@@ -587,12 +364,10 @@ static void undo_claims(struct job *job, int err)
 		bus1_name_unclaim(&job->legs[i].name, space);
 	for (i = 0; i < job->send->n_handles; i++)
 		bus1_name_unclaim(&job->names[i], space);
-	if (err && job->slice && !space->down)
-		publish_slice(job);
 }
 
 /* Give back what is not delivered, and on failure what was created. */
-static void undo(struct job *job, int err)
+static void undo(struct bus1_job *job, int err)
 {
 	size_t i;
 
@@ -608,7 +383,7 @@ static void undo(struct job *job, int err)
 			       job->locked);
 	job->asks = NULL;
 	if (err || job->n_replies)
-		undo_claims(job, err);
+		undo_claims(job);
 	/* Now nothing refers to the nodes that this call created. */
 	for (i = 0; err && i < job->n_legs; i++)
 		bus1_name_abort(&job->legs[i].name);
@@ -619,7 +394,7 @@ static void undo(struct job *job, int err)
 	job->locked = false;
 }
 
-static void put_names(struct job *job)
+static void put_names(struct bus1_job *job)
 {
 	size_t i;
 
@@ -629,35 +404,19 @@ static void put_names(struct job *job)
 		bus1_node_put(job->names[i].node);
 }
 
-static int pay_for_reply(struct job *job)
-{
-	struct mem_cgroup *old = set_active_memcg(job->ident->memcg);
-	int err = bus1_ask_pay(job->peer, job->asks);
-
-	set_active_memcg(old);
-	return err;
-}
-
-static void release_slice(struct job *job)
-{
-	if (job->slice)
-		bus1_message_free(bus1_message_of(job->slice));
-	job->slice = NULL;
-}
-
-static int try_send(struct job *job)
+static int try_send(struct bus1_job *job)
 {
 	int err;
 
 	err = look_up(job);
 	if (!err && job->asks)
-		err = pay_for_reply(job);
+		err = bus1_ask_pay(job->peer, job->asks, job->ident);
 	if (!err)
-		err = build_legs(job);
+		err = bus1_fill_build(job);
 	if (!err)
-		err = copy_legs(job);
+		err = bus1_fill_copy(job);
 	if (!err)
-		err = attach_legs(job);
+		err = bus1_fill_attach(job);
 	if (!err)
 		err = commit(job);
 	/* A destination of one's own is gone because oneself is. */
@@ -665,13 +424,15 @@ static int try_send(struct job *job)
 		err = -ESHUTDOWN;
 	tell_errors(job);
 	undo(job, err);
-	release_slice(job);
+	if (!err)
+		bus1_peer_release_slice(job->peer, job->send->release,
+					job->serial);
 	wait_for_deaths(job);
 	put_names(job);
 	return err;
 }
 
-static int read_buffer(struct job *job)
+static int read_buffer(struct bus1_job *job)
 {
 	struct iov_iter iter = job->send->payload;
 
@@ -685,20 +446,20 @@ static int read_buffer(struct job *job)
 	return 0;
 }
 
-static bool is_readable(struct job *job)
+static bool is_readable(struct bus1_job *job)
 {
 	return !fault_in_iov_iter_readable(&job->send->payload, job->n_bytes);
 }
 
 /* Nothing is held meanwhile. */
-static int fault_in(struct job *job, unsigned int try)
+static int fault_in(struct bus1_job *job, unsigned int try)
 {
 	if (try >= BUS1_FAULT_TRIES)
 		return read_buffer(job);
 	return is_readable(job) ? 0 : -EFAULT;
 }
 
-static void reset_job(struct job *job)
+static void reset_job(struct bus1_job *job)
 {
 	struct bus1_send *send = job->send;
 
@@ -708,31 +469,37 @@ static void reset_job(struct job *job)
 	job->asks = NULL;
 	job->n_replies = 0;
 	job->claimed = false;
-	job->slice = NULL;
-	if (is_seed(job))
+	job->busy = NULL;
+	if (bus1_job_is_seed(job))
 		job->legs[0].to = job->peer;
 }
 
 /* A payload that cannot be read is told before what is wrong with names. */
-static int run_job(struct job *job)
+static int run_job(struct bus1_job *job)
 {
-	unsigned int try;
+	unsigned int try = 0;
 	int err;
 
-	for (try = 0;; try++) {
+	for (;;) {
 		reset_job(job);
 		err = try_send(job);
 		if (!err)
 			return 0;
+		if (err == -EBUSY) {
+			err = bus1_reply_wait_unclaimed(job->busy);
+			if (err)
+				return err;
+			continue;
+		}
 		if (err != -EFAULT)
 			return is_readable(job) ? err : -EFAULT;
-		err = fault_in(job, try);
+		err = fault_in(job, try++);
 		if (err)
 			return err;
 	}
 }
 
-static int alloc_job(struct job *job)
+static int alloc_job(struct bus1_job *job)
 {
 	size_t n_names = job->send->n_handles;
 
@@ -745,6 +512,34 @@ static int alloc_job(struct job *job)
 		job->names = kvmalloc_array(n_names, sizeof(*job->names),
 					    GFP_KERNEL_ACCOUNT);
 	return job->legs && job->names ? 0 : -ENOMEM;
+}
+
+static noinline_for_stack int send_anything(struct bus1_peer *peer,
+					    struct bus1_send *send)
+{
+	struct bus1_job job;
+	int err;
+
+	job.peer = peer;
+	job.send = send;
+	job.n_legs = send->flags & BUS1_SEND_SEED ? 1 : send->n_destinations;
+	job.n_bytes = iov_iter_count(&send->payload);
+	job.buffer = NULL;
+	job.locked = false;
+	job.ident = NULL;
+
+	err = alloc_job(&job);
+	if (!err)
+		err = run_job(&job);
+
+	if (job.legs != job.few_legs)
+		kvfree(job.legs);
+	if (job.names != job.few_names)
+		kvfree(job.names);
+	if (job.buffer != job.few_bytes)
+		kvfree(job.buffer);
+	bus1_ident_put(job.ident);
+	return err;
 }
 
 /**
@@ -760,26 +555,5 @@ static int alloc_job(struct job *job)
  */
 int bus1_peer_send(struct bus1_peer *peer, struct bus1_send *send)
 {
-	struct job job;
-	int err;
-
-	job.peer = peer;
-	job.send = send;
-	job.n_legs = send->flags & BUS1_SEND_SEED ? 1 : send->n_destinations;
-	job.n_bytes = iov_iter_count(&send->payload);
-	job.buffer = NULL;
-	job.locked = false;
-	job.ident = bus1_peer_ident(peer);
-
-	err = alloc_job(&job);
-	if (!err)
-		err = run_job(&job);
-
-	if (job.legs != job.few_legs)
-		kvfree(job.legs);
-	if (job.names != job.few_names)
-		kvfree(job.names);
-	kvfree(job.buffer);
-	bus1_ident_put(job.ident);
-	return err;
+	return bus1_quick_send(peer, send) ? 0 : send_anything(peer, send);
 }

@@ -33,6 +33,7 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 	space->queued_bytes = 0;
 	INIT_LIST_HEAD(&space->forgettable);
 	bus1_quota_init(&space->quota, user);
+	space->spare = NULL;
 	space->down = false;
 	space->n_staged = 0;
 }

@@ -15,6 +15,8 @@
 #include "queue.h"
 #include "quota.h"
 
+struct bus1_message;
+
 /**
  * struct bus1_space - what a peer is to nodes and handles
  * @ref:	keeps the memory of the peer that embeds it
@@ -39,6 +41,7 @@
  * @quota:	limits; @data
  * @forgettable: dead nodes that others dropped the last reference to, by
  *		&struct bus1_node.released; @data
+ * @spare:	a message for the next sender, or NULL; @data
  * @down:	nothing is accepted any more, for ever; set under @local and
  *		@data, read under either
  * @queued_bytes: bytes of the messages in @queue; @data
@@ -66,6 +69,7 @@ struct bus1_space {
 	u64 queued_bytes;
 	struct bus1_quota quota;
 	struct list_head forgettable;
+	struct bus1_message *spare;
 	bool down;
 	size_t n_staged;
 };

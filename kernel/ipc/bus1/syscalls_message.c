@@ -69,8 +69,7 @@ static int check_send_args(const struct bus1_send_args *args, u32 flags)
 }
 
 /* import_iovec() would truncate what is too long without a word. */
-static int import_payload(const struct iovec *vecs, size_t n,
-			  struct iov_iter *iter)
+static int import_vecs(const struct iovec *vecs, size_t n, struct iov_iter *iter)
 {
 	size_t i, total = 0;
 
@@ -85,9 +84,9 @@ static int import_payload(const struct iovec *vecs, size_t n,
 	return 0;
 }
 
-static int send_with_payload(struct bus1_peer *peer,
-			     const struct bus1_send_args *args,
-			     struct bus1_send *send)
+static int send_with_vecs(struct bus1_peer *peer,
+			  const struct bus1_send_args *args,
+			  struct bus1_send *send)
 {
 	struct iovec few[BUS1_FEW], *vecs;
 	int err;
@@ -96,12 +95,49 @@ static int send_with_payload(struct bus1_peer *peer,
 			       ARRAY_SIZE(few), few, in_compat_syscall());
 	if (IS_ERR(vecs))
 		return PTR_ERR(vecs);
-	err = import_payload(vecs, args->n_vecs, &send->payload);
+	err = import_vecs(vecs, args->n_vecs, &send->payload);
 	if (!err)
 		err = bus1_peer_send(peer, send);
 	if (vecs != few)
 		kfree(vecs);
 	return err;
+}
+
+static int get_vec(struct iovec *vec, const struct iovec __user *from)
+{
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return -EFAULT;
+	unsafe_get_user(vec->iov_base, &from->iov_base, fault);
+	unsafe_get_user(vec->iov_len, &from->iov_len, fault);
+	user_read_access_end();
+	return 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+/* One piece is what most messages are, and is cheaper to walk than an array. */
+static int send_with_payload(struct bus1_peer *peer,
+			     const struct bus1_send_args *args,
+			     struct bus1_send *send)
+{
+	struct iovec vec = {};
+	int err;
+
+	if (args->n_vecs > 1 || (args->n_vecs && in_compat_syscall()))
+		return send_with_vecs(peer, args, send);
+	if (args->n_vecs) {
+		err = get_vec(&vec, u64_to_user_ptr(args->ptr_vecs));
+		if (err)
+			return err;
+	}
+	if ((ssize_t)vec.iov_len < 0)
+		return -EINVAL;
+	if (vec.iov_len > MAX_RW_COUNT)
+		return -EMSGSIZE;
+	return import_ubuf(ITER_SOURCE, vec.iov_base, vec.iov_len,
+			   &send->payload) ?: bus1_peer_send(peer, send);
 }
 
 static int send_with_files(struct bus1_peer *peer,
@@ -112,6 +148,8 @@ static int send_with_files(struct bus1_peer *peer,
 	int few_fds[BUS1_FEW], *fds;
 	int err;
 
+	if (!args->n_fds)
+		return send_with_payload(peer, args, send);
 	fds = bus1_args_array(u64_to_user_ptr(args->ptr_fds), args->n_fds,
 			 sizeof(int), few_fds);
 	if (IS_ERR(fds))
@@ -185,22 +223,55 @@ static int send_with_errors(struct bus1_peer *peer,
 	return err;
 }
 
+/* Word by word: for a struct this small the string instructions cost more. */
+static int copy_send_args(struct bus1_send_args *to,
+			  const struct bus1_send_args __user *from, size_t size)
+{
+	if (size != sizeof(*to) || !IS_ALIGNED((unsigned long)from, sizeof(u64)))
+		return bus1_args_copy(to, sizeof(*to), from, size);
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return -EFAULT;
+	unsafe_get_user(to->ptr_destinations, &from->ptr_destinations, fault);
+	unsafe_get_user(to->n_destinations, &from->n_destinations, fault);
+	unsafe_get_user(to->ptr_errors, &from->ptr_errors, fault);
+	unsafe_get_user(to->ptr_vecs, &from->ptr_vecs, fault);
+	unsafe_get_user(to->n_vecs, &from->n_vecs, fault);
+	unsafe_get_user(to->ptr_handles, &from->ptr_handles, fault);
+	unsafe_get_user(to->n_handles, &from->n_handles, fault);
+	unsafe_get_user(to->ptr_fds, &from->ptr_fds, fault);
+	unsafe_get_user(to->n_fds, &from->n_fds, fault);
+	unsafe_get_user(to->reply_id, &from->reply_id, fault);
+	unsafe_get_user(to->reply_max_bytes, &from->reply_max_bytes, fault);
+	unsafe_get_user(to->reply_max_handles, &from->reply_max_handles, fault);
+	unsafe_get_user(to->reply_max_fds, &from->reply_max_fds, fault);
+	user_read_access_end();
+	return 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 static int get_send(struct bus1_send *send, struct bus1_send_args *copy,
 		    const struct bus1_send_args __user *args, size_t size,
 		    u32 flags)
 {
 	int err;
 
-	err = bus1_args_copy(copy, sizeof(*copy), args, size);
+	err = copy_send_args(copy, args, size);
 	if (!err)
 		err = check_send_args(copy, flags);
 	if (err)
 		return err;
 	send->flags = flags;
+	send->errors = NULL;
+	send->looked_up = false;
+	send->n_files = 0;
 	send->reply.id = copy->reply_id;
 	send->reply.max_bytes = copy->reply_max_bytes;
 	send->reply.max_handles = copy->reply_max_handles;
 	send->reply.max_fds = copy->reply_max_fds;
+	send->await = NULL;
 	send->release = BUS1_OFFSET_INVALID;
 	return 0;
 }
@@ -231,7 +302,7 @@ SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 {
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
-	struct bus1_send send = {};
+	struct bus1_send send;
 	struct bus1_send_args copy;
 	int err;
 
@@ -255,39 +326,44 @@ struct recv_call {
 	struct bus1_recv_args args;
 };
 
-/* Everything behind @type, in one piece. */
-#define RECV_REST(args) (&(args)->flags)
-#define RECV_REST_SIZE	(sizeof(struct bus1_recv_args) - \
-			 offsetof(struct bus1_recv_args, flags))
+static int put_result(struct bus1_recv_args __user *user,
+		      const struct bus1_recv_args *args)
+{
+	if (!user_write_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_put_user(args->destination, &user->destination, fault);
+	unsafe_put_user(args->flags, &user->flags, fault);
+	unsafe_put_user(args->offset, &user->offset, fault);
+	unsafe_put_user(args->n_bytes, &user->n_bytes, fault);
+	unsafe_put_user(args->n_handles, &user->n_handles, fault);
+	unsafe_put_user(args->n_fds, &user->n_fds, fault);
+	unsafe_put_user(args->reply, &user->reply, fault);
+	unsafe_put_user(args->sender_pid, &user->sender_pid, fault);
+	unsafe_put_user(args->sender_uid, &user->sender_uid, fault);
+	unsafe_put_user(args->sender_gid, &user->sender_gid, fault);
+	unsafe_put_user(args->sender_pidfd, &user->sender_pidfd, fault);
+	unsafe_put_user(args->error, &user->error, fault);
+	unsafe_put_user(args->n_overtaken, &user->n_overtaken, fault);
+	/* Who reads the type in shared memory finds the rest complete. */
+	smp_wmb();
+	unsafe_put_user(args->type, &user->type, fault);
+	user_write_access_end();
+	return 0;
+
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
 
 static int store_message(struct bus1_recv *recv)
 {
 	struct recv_call *call = container_of(recv, struct recv_call, recv);
-	struct bus1_recv_args __user *user = call->user;
-	struct bus1_recv_args *args = &call->args;
-	int err = -EFAULT;
+	int err;
 
 	pagefault_disable();
-	if (__copy_to_user_inatomic(RECV_REST(user), RECV_REST(args),
-				    RECV_REST_SIZE) ||
-	    __put_user(args->destination, &user->destination))
-		goto out;
-	/* Who reads the type in shared memory finds the rest complete. */
-	smp_wmb();
-	if (!__put_user(args->type, &user->type))
-		err = 0;
-out:
+	err = put_result(call->user, &call->args);
 	pagefault_enable();
 	return err;
-}
-
-/* What a receiver has to prepare for, and no more than that. */
-static int store_needs(struct recv_call *call)
-{
-	if (copy_to_user(RECV_REST(call->user), RECV_REST(&call->args),
-			 RECV_REST_SIZE))
-		return -EFAULT;
-	return put_user(call->args.destination, &call->user->destination);
 }
 
 static ktime_t host_deadline(u64 deadline)
@@ -298,18 +374,6 @@ static ktime_t host_deadline(u64 deadline)
 		return 0;
 	/* What lies before the start of the host's clock has passed, too. */
 	return max_t(ktime_t, timens_ktime_to_host(CLOCK_MONOTONIC, time), 1);
-}
-
-static int release_on_entry(struct bus1_peer *peer, struct recv_call *call)
-{
-	struct bus1_recv_args __user *user = call->user;
-	int err;
-
-	if (!(call->recv.flags & BUS1_RECV_RELEASE) ||
-	    call->args.release == BUS1_OFFSET_INVALID)
-		return 0;
-	err = bus1_peer_release_slices(peer, &call->args.release, 1, 0);
-	return err ?: put_user(BUS1_OFFSET_INVALID, &user->release);
 }
 
 /* Again, as long as only a page of the result was missing: nothing was received. */
@@ -353,14 +417,39 @@ static int do_recv(struct bus1_peer *peer, struct recv_call *call)
 
 	if (put_user((u64)BUS1_MSG_NONE, &call->user->type))
 		return -EFAULT;
-	err = release_on_entry(peer, call);
-	if (err)
-		return err;
+	if ((call->recv.flags & BUS1_RECV_RELEASE) &&
+	    call->args.release != BUS1_OFFSET_INVALID) {
+		err = bus1_peer_release_slice(peer, call->args.release, 0);
+		if (!err)
+			err = put_user(BUS1_OFFSET_INVALID, &call->user->release);
+		if (err)
+			return err;
+	}
 	err = call->recv.flags & BUS1_RECV_REPLY ? recv_reply(peer, call) :
 						   recv_next(peer, call, NULL);
 	if (is_need(err))
-		err = store_needs(call) ?: err;
+		err = put_result(call->user, &call->args) ?: err;
 	return err;
+}
+
+/* What comes in is the first 32 bytes; the rest is only looked at for its size. */
+static int copy_recv_args(struct bus1_recv_args *to,
+			  const struct bus1_recv_args __user *from, size_t size)
+{
+	if (size != sizeof(*to) || !IS_ALIGNED((unsigned long)from, sizeof(u64)))
+		return bus1_args_copy(to, sizeof(*to), from, size);
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return -EFAULT;
+	unsafe_get_user(to->max_offset, &from->max_offset, fault);
+	unsafe_get_user(to->deadline, &from->deadline, fault);
+	unsafe_get_user(to->release, &from->release, fault);
+	unsafe_get_user(to->destination, &from->destination, fault);
+	user_read_access_end();
+	return 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
 }
 
 static int get_recv(struct recv_call *call, struct file *file,
@@ -368,7 +457,7 @@ static int get_recv(struct recv_call *call, struct file *file,
 {
 	int err;
 
-	err = bus1_args_copy(&call->args, sizeof(call->args), args, size);
+	err = copy_recv_args(&call->args, args, size);
 	if (err)
 		return err;
 	call->user = args;
@@ -416,11 +505,22 @@ SYSCALL_DEFINE4(bus1_recv, int, fd, struct bus1_recv_args __user *, args,
 	return err ?: do_recv(peer, &call);
 }
 
-/* The caller's stack or heap: where it begins and ends, it can be written. */
+/* On how many pages it may lie: from its first output to its last it can be written. */
 static int check_result(struct recv_call *call)
 {
-	return put_user((u64)BUS1_MSG_NONE, &call->user->type) ||
-	       put_user(0, &call->user->error) ? -EFAULT : 0;
+	struct bus1_recv_args __user *user = call->user;
+
+	if (!user_write_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_put_user(call->args.release, &user->release, fault);
+	unsafe_put_user((u64)BUS1_MSG_NONE, &user->type, fault);
+	unsafe_put_user(0, &user->error, fault);
+	user_write_access_end();
+	return 0;
+
+fault:
+	user_write_access_end();
+	return -EFAULT;
 }
 
 static int recv_half(struct bus1_peer *peer, struct recv_call *call,
@@ -440,7 +540,7 @@ static void tell_error(struct recv_call *call, int err)
 	if (err == -ERESTARTSYS)
 		err = -EINTR;
 	call->args.error = err;
-	if (is_need(err) && !store_needs(call))
+	if (is_need(err) && !put_result(call->user, &call->args))
 		return;
 	/* When this cannot be written, the type says that nothing came. */
 	if (put_user(err, &call->user->error))
@@ -502,7 +602,7 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
 	struct bus1_send_args send_args;
-	struct bus1_send message = {};
+	struct bus1_send message;
 	struct recv_call call;
 	int err;
 

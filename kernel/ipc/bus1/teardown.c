@@ -79,7 +79,7 @@ static bool drop_decided(struct bus1_space *space, struct bus1_reply *reply)
 	if (decided) {
 		message = reply->message;
 		bus1_reply_received_locked(reply);
-		bus1_reply_close_locked(reply);
+		bus1_reply_cancelled_locked(reply);
 	}
 	spin_unlock(&space->data);
 	if (!decided)
@@ -128,11 +128,17 @@ static void cancel_requests(struct bus1_peer *peer)
 static void drop_replies(struct bus1_peer *peer)
 {
 	struct bus1_space *space = &peer->space;
+	struct rb_node *rb = rb_first(&space->owed);
 	struct bus1_reply *reply;
 
-	while ((reply = rb_entry_safe(rb_first(&space->owed), struct bus1_reply,
-				      rb_owed))) {
-		bus1_reply_claim(reply, space);
+	while (rb) {
+		reply = rb_entry(rb, struct bus1_reply, rb_owed);
+		rb = rb_next(rb);
+		/* If the call that uses it fails, it drops it. */
+		reply->doomed = reply->claimed;
+		if (reply->claimed)
+			continue;
+		bus1_reply_unlink(reply, space);
 		bus1_message_free(bus1_reply_drop(reply, space));
 		cond_resched();
 	}
@@ -298,10 +304,12 @@ static bool mark_down(struct bus1_peer *peer)
 	return first;
 }
 
-/* Pairs with bus1_peer_end() and with leg.c, unstage_dest_locked(). */
+/* Pairs with bus1_peer_begin() and with leg.c, unstage_dest_locked(). */
 static void settle_peer(struct bus1_peer *peer)
 {
-	wait_var_event(&peer->n_active, !smp_load_acquire(&peer->n_active));
+	/* The mark is set before the count is looked at. */
+	smp_mb();
+	wait_var_event(&peer->n_active, !atomic_read_acquire(&peer->n_active));
 	wait_var_event(&peer->space.n_staged,
 		       !smp_load_acquire(&peer->space.n_staged));
 }
@@ -327,6 +335,7 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	flush_peer(peer);
 	mutex_unlock(&peer->space.local);
 
+	bus1_message_drop_spare(&peer->space);
 	/* Otherwise the last slice that a sender still fills takes it along. */
 	spin_lock(&peer->space.data);
 	file = bus1_pool_detach(&peer->pool);

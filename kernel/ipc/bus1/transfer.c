@@ -61,7 +61,7 @@ static void move_gift(struct bus1_space *from, struct bus1_space *to,
 	bus1_reply_get(reply);
 	gift->name.moved = true;
 	gift->old = reply->handle;
-	bus1_reply_claim(reply, from);
+	bus1_reply_unlink(reply, from);
 	bus1_reply_show(reply, to);
 	*id = reply->handle;
 }
@@ -71,9 +71,9 @@ static void undo_move(struct bus1_space *from, struct bus1_space *to,
 {
 	struct bus1_reply *reply = gift->name.reply;
 
-	bus1_reply_claim(reply, to);
+	bus1_reply_unlink(reply, to);
 	reply->handle = gift->old;
-	bus1_reply_unclaim(reply, from);
+	bus1_reply_link(reply, from);
 	bus1_reply_move_back(reply, from);
 	bus1_reply_put(reply);
 }
@@ -185,6 +185,17 @@ static void finish(struct bus1_space *from, struct bus1_space *to,
 	}
 }
 
+/* Another call uses a reply handle that was named, and may fail and leave it. */
+static int wait_for_busy(struct bus1_transfer *transfer, struct gift *gifts)
+{
+	size_t i;
+
+	for (i = 0; i < transfer->n; i++)
+		if (gifts[i].name.busy)
+			return bus1_reply_wait_unclaimed(gifts[i].name.busy);
+	return 0;
+}
+
 /**
  * bus1_peer_transfer() - give handles from one peer to another
  * @from:	who gives
@@ -209,12 +220,13 @@ int bus1_peer_transfer(struct bus1_peer *from, struct bus1_peer *to,
 		if (!gifts)
 			return -ENOMEM;
 	}
-	memset(gifts, 0, transfer->n * sizeof(*gifts));
-
-	bus1_space_lock_two(&from->space, &to->space);
-	err = give(&from->space, &to->space, transfer, gifts);
-	finish(&from->space, &to->space, transfer, gifts, err);
-	bus1_space_unlock_two(&from->space, &to->space);
+	do {
+		memset(gifts, 0, transfer->n * sizeof(*gifts));
+		bus1_space_lock_two(&from->space, &to->space);
+		err = give(&from->space, &to->space, transfer, gifts);
+		finish(&from->space, &to->space, transfer, gifts, err);
+		bus1_space_unlock_two(&from->space, &to->space);
+	} while (err == -EBUSY && !(err = wait_for_busy(transfer, gifts)));
 
 	if (gifts != few)
 		kvfree(gifts);

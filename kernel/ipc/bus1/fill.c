@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: filling the messages of a send
+ */
+
+/**
+ * DOC: filling
+ *
+ * What stays with a receiver is charged to its memory cgroup. In a quiet receiver
+ * there is nothing to allocate: a message is spare, its sender has a claim, the pages
+ * are there. So each step is tried like that first; entering the cgroup is for
+ * when something is missing.
+ */
+
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+
+#include "answer.h"
+#include "fill.h"
+
+static struct mem_cgroup *enter_cgroup(struct bus1_leg *leg)
+{
+	if (!leg->ident)
+		leg->ident = bus1_peer_ident(leg->to);
+	return set_active_memcg(leg->ident->memcg);
+}
+
+/* Returns 0 if the send goes on without this destination. */
+static int refuse_leg(struct bus1_job *job, struct bus1_leg *leg, int err)
+{
+	leg->error = err;
+	if (!bus1_leg_may_skip(job->send->flags, err))
+		return err;
+	bus1_message_free(leg->message);
+	leg->message = NULL;
+	return 0;
+}
+
+static void get_shape(const struct bus1_job *job, struct bus1_shape *shape)
+{
+	shape->n_bytes = job->n_bytes;
+	shape->n_handles = job->send->n_handles;
+	shape->n_moved = job->n_replies;
+	shape->n_fds = job->send->n_files;
+}
+
+static int build_new(struct bus1_job *job, struct bus1_leg *leg,
+		     const struct bus1_shape *shape)
+{
+	leg->message = bus1_message_new(&leg->to->space, &leg->to->pool, shape,
+					BUS1_GFP_RECEIVER);
+	if (!leg->message)
+		return -ENOMEM;
+	leg->message->sender = bus1_ident_get(job->ident);
+	if (bus1_job_is_seed(job))
+		return bus1_message_charge_own(leg->message);
+	return bus1_message_charge(leg->message, BUS1_GFP_RECEIVER);
+}
+
+static int build_message(struct bus1_job *job, struct bus1_leg *leg)
+{
+	struct mem_cgroup *old;
+	struct bus1_shape shape;
+	int err = -ENOMEM;
+
+	get_shape(job, &shape);
+	if (leg->name.reply)
+		return bus1_answer_begin(leg->name.reply, &shape, job->ident,
+					 &leg->message);
+	if (leg->name.node)
+		err = bus1_message_take(&leg->to->space, &leg->to->pool, &shape,
+					job->ident, &leg->message);
+	if (err == -ENOMEM) {
+		old = enter_cgroup(leg);
+		err = build_new(job, leg, &shape);
+		set_active_memcg(old);
+	}
+	return err == -ENOMEM && !bus1_job_is_seed(job) ? -EXFULL : err;
+}
+
+static int build_leg(struct bus1_job *job, struct bus1_leg *leg)
+{
+	struct bus1_node *node = leg->name.node;
+	int err;
+
+	if (node && bus1_node_is_unreachable(node))
+		return -EHOSTUNREACH;
+	/* An inode's worth of memory, once in a peer's life: the caller's. */
+	err = bus1_pool_prepare(&leg->to->pool);
+	if (!err)
+		err = build_message(job, leg);
+	if (leg->message && node)
+		leg->message->dest = bus1_node_get(node);
+	return err;
+}
+
+/**
+ * bus1_fill_build() - get a message for each destination, charged
+ * @job:	send
+ *
+ * Return: 0 or a negative errno, see bus1_peer_send().
+ */
+int bus1_fill_build(struct bus1_job *job)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < job->n_legs && !err; i++) {
+		err = build_leg(job, &job->legs[i]);
+		if (err)
+			err = refuse_leg(job, &job->legs[i], err);
+	}
+	return err;
+}
+
+/* What recv.c writes behind the payload needs its pages now: it may not fail. */
+static int clear_tail(struct bus1_message *message)
+{
+	const void *zeros = page_address(ZERO_PAGE(0));
+	u64 at, end, part;
+	int err = 0;
+
+	if (!message->n_handles && !message->n_fds)
+		return 0;
+	end = bus1_message_size(message);
+	for (at = message->n_bytes; at < end && !err; at += part) {
+		part = min_t(u64, end - at, PAGE_SIZE);
+		err = bus1_pool_fill(message->pool, &message->slice, at, zeros,
+				     part, true);
+	}
+	return err;
+}
+
+/* Returns -ENODATA if a page is missing in the pool, and @add is false. */
+static int copy_payload(struct bus1_job *job, struct bus1_message *message,
+			struct bus1_message *first, bool add)
+{
+	struct iov_iter iter;
+
+	if (job->buffer)
+		return bus1_pool_fill(message->pool, &message->slice, 0,
+				      job->buffer, job->n_bytes, add);
+	if (first)
+		return bus1_pool_copy(message->pool, &message->slice,
+				      first->pool, &first->slice, job->n_bytes,
+				      add);
+	iter = job->send->payload;
+	return bus1_pool_write(message->pool, &message->slice, &iter, add);
+}
+
+static int copy_leg(struct bus1_job *job, struct bus1_leg *leg,
+		    struct bus1_message *first)
+{
+	struct bus1_message *message = leg->message;
+	struct mem_cgroup *old;
+	int err;
+
+	if (!message->n_handles && !message->n_fds) {
+		err = copy_payload(job, message, first, false);
+		if (err != -ENODATA)
+			return err;
+	}
+	old = enter_cgroup(leg);
+	err = copy_payload(job, message, first, true);
+	if (!err)
+		err = clear_tail(message);
+	set_active_memcg(old);
+	return err;
+}
+
+/* The small payload of a multicast is read once, and kept on the stack. */
+static int buffer_payload(struct bus1_job *job)
+{
+	struct iov_iter iter = job->send->payload;
+	size_t done;
+
+	if (job->n_legs < 2 || job->n_bytes > sizeof(job->few_bytes) ||
+	    job->buffer)
+		return 0;
+	pagefault_disable();
+	done = copy_from_iter(job->few_bytes, job->n_bytes, &iter);
+	pagefault_enable();
+	if (done < job->n_bytes)
+		return -EFAULT;
+	job->buffer = job->few_bytes;
+	return 0;
+}
+
+/**
+ * bus1_fill_copy() - copy the payload to each destination
+ * @job:	send
+ *
+ * Return: 0; -EFAULT if a page of the payload is not in memory; or another
+ * negative errno, see bus1_peer_send().
+ */
+int bus1_fill_copy(struct bus1_job *job)
+{
+	struct bus1_message *first = NULL;
+	size_t i;
+	int err;
+
+	err = buffer_payload(job);
+	for (i = 0; i < job->n_legs && !err; i++) {
+		struct bus1_leg *leg = &job->legs[i];
+
+		if (!leg->message)
+			continue;
+		err = copy_leg(job, leg, first);
+		if (err == -EFAULT)
+			return err;
+		leg->lost = err && leg->name.reply;
+		if (leg->lost)
+			err = 0;
+		if (err)
+			err = refuse_leg(job, leg, bus1_job_is_seed(job) ?
+						   -ENOMEM : -EXFULL);
+		else if (!first)
+			first = leg->message;
+	}
+	return err;
+}
+
+static int attach_handles(struct bus1_job *job, struct bus1_leg *leg)
+{
+	struct mem_cgroup *old;
+	size_t i;
+	int err = 0;
+
+	if (!job->send->n_handles)
+		return 0;
+	old = enter_cgroup(leg);
+
+	for (i = 0; i < job->send->n_handles && !err; i++)
+		if (job->names[i].node)
+			err = bus1_message_attach(leg->message, i,
+						  job->names[i].node,
+						  &job->peer->space,
+						  BUS1_GFP_RECEIVER);
+	set_active_memcg(old);
+	if (err == -ENOMEM && leg->name.reply) {
+		leg->lost = true;
+		return 0;
+	}
+	if (err == -ENOMEM && !bus1_job_is_seed(job))
+		return -EXFULL;
+	return err;
+}
+
+/**
+ * bus1_fill_attach() - let each message carry handles and files
+ * @job:	send
+ *
+ * Return: 0 or a negative errno, see bus1_peer_send().
+ */
+int bus1_fill_attach(struct bus1_job *job)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < job->n_legs && !err; i++) {
+		struct bus1_leg *leg = &job->legs[i];
+
+		if (!leg->message)
+			continue;
+		err = attach_handles(job, leg);
+		if (err)
+			err = refuse_leg(job, leg, err);
+		if (!err && leg->message)
+			err = bus1_message_take_files(leg->message,
+						      job->send->files);
+	}
+	return err;
+}
