@@ -235,7 +235,7 @@ static bool is_ready(struct _test_data_holder *s, pid_t child)
 	case READ:
 		return true;
 	case SERVING:
-		return awaited(s->t.client.fd) == 1 && child_sleeps(child);
+		return query(s->t.client.fd).n_queued && child_sleeps(child);
 	default:
 		return LOAD(s->ready);
 	}

@@ -70,7 +70,7 @@ TEST_F(call, sends_and_waits_for_the_reply)
 	EXPECT_EQ(geteuid(), r->sender_uid);
 	EXPECT_EQ(getegid(), r->sender_gid);
 	EXPECT_EQ(-1, r->sender_pidfd);
-	EXPECT_EQ(0, r->reserved);
+	EXPECT_EQ(0, r->n_overtaken);
 	EXPECT_EQ(0, query(self->client).n_queued);
 	EXPECT_EQ(0, slice_release_one(self->client, r->offset));
 	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
@@ -171,6 +171,7 @@ TEST_F(call, leaves_other_messages_in_their_order)
 	JOIN(&self->w);
 	EXPECT_EQ(ASKED, self->c.own.destination);
 	EXPECT_EQ(BUS1_MSG_FLAG_OVERTOOK, self->c.own.flags);
+	EXPECT_EQ(3, self->c.own.n_overtaken);
 	for (i = 0; i < 3; i++)
 		EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA,
 				    0x100 * (i + 1)));
@@ -460,7 +461,8 @@ TEST_F(call, of_a_server_replies_and_receives_the_next)
 		EXPECT_EQ(0, self->r.error);
 		EXPECT_EQ(BUS1_MSG_DATA, self->r.type);
 		EXPECT_EQ(NODE, self->r.destination);
-		EXPECT_EQ(1, query(self->server).used_slices);
+		/* This one, and what is queued. */
+		EXPECT_EQ(4 - i, query(self->server).used_slices);
 		EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA,
 				    ASKED + 8 * i));
 	}

@@ -90,8 +90,12 @@ static int get_request(struct job *j, const struct peer *p, struct request *q,
 {
 	struct verdict *v = &j->s->n->verdict;
 	struct bus1_recv_args r = { .max_offset = p->pool_size };
-	int err = sys_recv(p->fd, &r, sizeof(r), flags);
+	int err;
 
+	/* Once the server is gone, the worker hears that nobody holds it. */
+	do {
+		err = sys_recv(p->fd, &r, sizeof(r), flags);
+	} while (!err && r.type == BUS1_MSG_NODE_RELEASE);
 	if (err == -EAGAIN)
 		return 1;
 	MUST(v, !err || err == -ESHUTDOWN, err);

@@ -175,20 +175,20 @@ static void do_seed(struct victim *v)
  */
 static void do_call(struct victim *v)
 {
-	struct bus1_send_args a = request(&v->back, v->next += 8, 100, 2, 1);
 	struct bus1_recv_args r = { .max_offset = POOL_MAP_SIZE };
+	struct bus1_send_args a;
 	__u64 h;
 
+	v->next += 8;
+	a = request(&v->back, v->next, 100, 2, v->next & 8 ? 1 : 0);
 	call_args(v->shared, &a, &r, BUS1_SEND_REPLY, BUS1_RECV_NONBLOCK);
 	h = take(&v->own);
 	if (v->next & 8)
 		send_fds(v->own.fd, h, &v->carried, 1);
 	else if (v->next & 16)
 		send_handles(v->own.fd, v->to[0], &h, 1);
-	else if (v->next & 32)
+	else if (v->next & 32 || !destroy_one(v->shared->fd, v->next))
 		release_one(v->own.fd, h);
-	else
-		destroy_one(v->shared->fd, v->next);
 	if (!fetch(v->shared, v->next, &r, 0) && r.type == BUS1_MSG_DATA)
 		slice_release_one(v->shared->fd, r.offset);
 }

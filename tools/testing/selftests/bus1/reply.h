@@ -109,12 +109,12 @@ static inline bool is_empty(const struct peer *p)
 /* Replies that this peer holds the handles of, and that it waits for. */
 static inline long long owed(int fd)
 {
-	return fdinfo_value(fd, "replies", 0);
+	return fdinfo_value(fd, "owed", 0);
 }
 
 static inline long long awaited(int fd)
 {
-	return fdinfo_value(fd, "replies", 1);
+	return fdinfo_value(fd, "awaited", 0);
 }
 
 /* A notice says nothing besides its type and what it is about. */
@@ -123,7 +123,7 @@ static inline bool notice_is_plain(const struct bus1_recv_args *r)
 	return !r->n_bytes && !r->n_handles && !r->n_fds && !r->sender_pid &&
 	       r->sender_uid == 65534 && r->sender_gid == 65534 &&
 	       r->sender_pidfd == -1 && r->reply == INVALID &&
-	       r->offset == BUS1_OFFSET_INVALID && !r->reserved;
+	       r->offset == BUS1_OFFSET_INVALID;
 }
 
 /* Usage. */

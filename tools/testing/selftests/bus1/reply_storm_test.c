@@ -251,6 +251,8 @@ TEST_F_TIMEOUT(storm, leaves_nothing_after_a_flush, 120)
 		EXPECT_EQ(0, owed(self->peer[i].fd));
 		EXPECT_EQ(0, awaited(self->peer[i].fd));
 		EXPECT_TRUE(is_empty(&self->peer[i]));
+	}
+	for (i = 0; i < PEERS; i++) {
 		connect_all(self, i);
 		EXPECT_EQ(0, ask(self->peer[i].fd, NODE, ASKED));
 		EXPECT_EQ(0, send_empty(self->peer[i].fd,
