@@ -184,6 +184,32 @@ TEST_F(call, into_what_cannot_be_written_is_efault)
 	EXPECT_NOTHING_CHANGED();
 }
 
+/* The members that are written begin in one page and end in the next. */
+TEST_F(call, into_what_can_be_written_in_part_is_efault)
+{
+	size_t at[] = { offsetof(struct bus1_recv_args, type),
+			offsetof(struct bus1_recv_args, reply),
+			offsetof(struct bus1_recv_args, sender_pid) };
+	char *m = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct bus1_recv_args *r;
+	int i, page;
+
+	ASSERT_TRUE(m != MAP_FAILED);
+	for (i = 0; i < 3; i++)
+		for (page = 0; page < 2; page++) {
+			r = (void *)(m + 4096 - at[i]);
+			r->max_offset = POOL_MAP_SIZE;
+			ASSERT_EQ(0, mprotect(m + 4096 * page, 4096,
+					      PROT_READ));
+			EXPECT_EQ(-EFAULT, sys_call(self->client, self->send,
+						    send_size, r, recv_size,
+						    BUS1_CALL(ASKING, NOWAIT)));
+			ASSERT_EQ(0, mprotect(m, 8192, PROT_READ | PROT_WRITE));
+			EXPECT_NOTHING_CHANGED();
+		}
+}
+
 TEST_F(call, with_a_struct_not_aligned_is_einval)
 {
 	int i;

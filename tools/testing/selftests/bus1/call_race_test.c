@@ -324,7 +324,7 @@ TEST_F_TIMEOUT(race, of_a_reply_ends_one_way, 120)
 	struct worker w[3] = { 0 };
 	__u32 n = 2 + (waits == BY_NAME);
 
-	for (self->turn = 1; self->turn <= scaled(100); self->turn++) {
+	for (self->turn = 1; self->turn <= scaled(50); self->turn++) {
 		prepare(_metadata, self, &w[0], rival, waits);
 		THREAD(&w[1], reply_run, self);
 		THREAD(&w[2], rival_run, &job);

@@ -98,12 +98,14 @@ static void keep_received(struct job *j, unsigned int p,
 			  const struct bus1_recv_args *r)
 {
 	unsigned int i;
+	__u64 h;
 
 	if (r->type != BUS1_MSG_DATA)
 		return;
 	keep(j, p, r->reply);
-	for (i = 0; i < r->n_handles && i < 2; i++)
-		keep(j, p, msg_handles(&j->s->peer[p], r)[i]);
+	for (i = 0; i < r->n_handles; i++)
+		if (peek(&h, &msg_handles(&j->s->peer[p], r)[i], sizeof(h)))
+			keep(j, p, h);
 	slice_release_one(j->s->peer[p].fd, r->offset);
 }
 
