@@ -287,9 +287,54 @@ TEST_F(compat, wrong_vectors_are_refused)
 	EXPECT_TRUE(state_same(self->a, &old));
 }
 
-TEST_F(compat, call_is_not_implemented_yet)
+/* A request of b, what a makes of it, and the reply, all by this entry. */
+TEST_F(compat, call_asks_and_replies)
 {
-	EXPECT_EQ(-ENOSYS, CALL(call, -1, 0, 0, 0, 0, 0));
+	struct arena *m = self->m;
+	__u64 name = 0xfedcba9800000008;
+
+	set_vec(m, 0, "question");
+	prepare(m, self->s.h, 1);
+	m->send.reply_id = name;
+	m->send.reply_max_bytes = 64;
+	m->recv.max_offset = POOL_MAP_SIZE;
+	m->recv.release = BUS1_OFFSET_INVALID;
+	ASSERT_EQ(0, CALL(call, self->b, &m->send, sizeof(m->send), &m->recv,
+			  sizeof(m->recv),
+			  BUS1_CALL(BUS1_SEND_REPLY, BUS1_RECV_RELEASE)));
+	EXPECT_EQ(-EAGAIN, m->recv.error);
+	ASSERT_EQ(0, CALL(recv, self->a, &m->recv, sizeof(m->recv), 0, 0, 0));
+	EXPECT_EQ(0, memcmp("question", msg_payload(&self->s.a, &m->recv), 8));
+	set_vec(m, 0, "answer");
+	prepare(m, m->recv.reply, 1);
+	m->recv.release = m->recv.offset;
+	ASSERT_EQ(0, CALL(call, self->a, &m->send, sizeof(m->send), &m->recv,
+			  sizeof(m->recv), BUS1_CALL(0, BUS1_RECV_RELEASE)));
+	EXPECT_EQ(-EAGAIN, m->recv.error);
+	EXPECT_EQ(0, query(self->a).used_slices);
+	m->recv.destination = name;
+	ASSERT_EQ(0, CALL(recv, self->b, &m->recv, sizeof(m->recv),
+			  BUS1_RECV_REPLY, 0, 0));
+	EXPECT_EQ(name, m->recv.destination);
+	EXPECT_EQ(0, memcmp("answer", msg_payload(&self->s.b, &m->recv), 6));
+}
+
+TEST_F(compat, call_with_wrong_arguments_is_refused)
+{
+	struct arena *m = self->m;
+
+	set_vec(m, 0, "x");
+	prepare(m, self->s.h, 1);
+	EXPECT_EQ(-EBADF, CALL(call, -1, 0, 0, 0, 0, 0));
+	EXPECT_EQ(-EINVAL, CALL(call, self->b, &m->send, 52, &m->recv,
+				sizeof(m->recv), 0));
+	EXPECT_EQ(-EINVAL, CALL(call, self->b, &m->send, sizeof(m->send),
+				&m->recv, 56, 0));
+	EXPECT_EQ(-EINVAL, CALL(call, self->b, &m->send, sizeof(m->send),
+				&m->recv, sizeof(m->recv), 0x80000000));
+	EXPECT_EQ(-EFAULT, CALL(call, self->b, &m->send, sizeof(m->send),
+				(char *)m + 4096, sizeof(m->recv), 0));
+	EXPECT_EQ(0, query(self->a).n_queued);
 }
 
 #else

@@ -7,14 +7,13 @@
  * it held must be gone: the shared peer works and can be emptied, and in the end
  * nothing is charged to the user, no peer counted and no file open.
  */
-#include "stress.h"
+#include "reply.h"
 
 #define USER	1600
-#define NODE	8ULL
 
 enum op {
 	OP_SEND, OP_SEND_SHARED, OP_RECV, OP_TRANSFER, OP_DESTROY, OP_FLUSH,
-	OP_OPEN, OP_SEED, OP_ALL,
+	OP_OPEN, OP_SEED, OP_CALL, OP_ALL,
 };
 
 FIXTURE(kill) {
@@ -37,6 +36,7 @@ FIXTURE_VARIANT_ADD(kill, in_nodes_destroy) { OP_DESTROY };
 FIXTURE_VARIANT_ADD(kill, in_peer_reset) { OP_FLUSH };
 FIXTURE_VARIANT_ADD(kill, in_open_and_disconnect) { OP_OPEN };
 FIXTURE_VARIANT_ADD(kill, with_a_seed) { OP_SEED };
+FIXTURE_VARIANT_ADD(kill, in_call) { OP_CALL };
 FIXTURE_VARIANT_ADD(kill, in_anything) { OP_ALL };
 
 FIXTURE_SETUP(kill)
@@ -169,6 +169,30 @@ static void do_seed(struct victim *v)
 	sys_reset(v->own.fd, NULL, 0, BUS1_RESET_FLUSH_SEED);
 }
 
+/*
+ * The shared peer asks, through a call, and the own one answers, passes the
+ * request back, drops it or does not get to it.
+ */
+static void do_call(struct victim *v)
+{
+	struct bus1_recv_args r = { .max_offset = POOL_MAP_SIZE };
+	struct bus1_send_args a;
+	__u64 h;
+
+	v->next += 8;
+	a = request(&v->back, v->next, 100, 2, v->next & 8 ? 1 : 0);
+	call_args(v->shared, &a, &r, BUS1_SEND_REPLY, BUS1_RECV_NONBLOCK);
+	h = take(&v->own);
+	if (v->next & 8)
+		send_fds(v->own.fd, h, &v->carried, 1);
+	else if (v->next & 16)
+		send_handles(v->own.fd, v->to[0], &h, 1);
+	else if (v->next & 32 || !destroy_one(v->shared->fd, v->next))
+		release_one(v->own.fd, h);
+	if (!fetch(v->shared, v->next, &r, 0) && r.type == BUS1_MSG_DATA)
+		slice_release_one(v->shared->fd, r.offset);
+}
+
 static void do_one(struct victim *v, enum op op)
 {
 	switch (op) {
@@ -193,6 +217,9 @@ static void do_one(struct victim *v, enum op op)
 		break;
 	case OP_SEED:
 		do_seed(v);
+		break;
+	case OP_CALL:
+		do_call(v);
 		break;
 	default:
 		break;

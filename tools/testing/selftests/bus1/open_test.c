@@ -9,9 +9,18 @@
 
 static const size_t limits_size = sizeof(struct bus1_peer_limits);
 
-TEST(call_is_not_implemented_yet)
+TEST(every_call_has_its_number)
 {
-	EXPECT_EQ(-ENOSYS, sys_call(-1, NULL, 0, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_disconnect(-1, 0));
+	EXPECT_EQ(-EBADF, sys_query(-1, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_reset(-1, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_transfer(-1, -1, NULL, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_release(-1, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_destroy(-1, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_slice_release(-1, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_send(-1, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_recv(-1, NULL, 0, 0));
+	EXPECT_EQ(-EBADF, sys_call(-1, NULL, 0, NULL, 0, 0));
 }
 
 TEST(struct_sizes_are_those_of_version_0)

@@ -75,12 +75,6 @@ TEST_F(send, unknown_flags_are_einval)
 	EXPECT_NOTHING_CHANGED();
 }
 
-TEST_F(send, reply_is_einval_for_now)
-{
-	EXPECT_EQ(-EINVAL, SEND(BUS1_SEND_REPLY));
-	EXPECT_NOTHING_CHANGED();
-}
-
 TEST_F(send, reply_members_without_the_flag_are_einval)
 {
 	__u64 *reply = &self->args[0].reply_id;

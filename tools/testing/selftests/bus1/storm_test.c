@@ -72,18 +72,6 @@ static __u64 any_id(struct storm_job *j, unsigned int p)
 	return id;
 }
 
-/*
- * Copies from the pool, which somebody may be truncating: a fault is then an
- * error of this call and no SIGBUS.
- */
-static bool peek(void *to, const void *from, size_t n)
-{
-	struct iovec local = { to, n }, remote = { (void *)from, n };
-
-	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
-	       (ssize_t)n;
-}
-
 /* Remembers an ID that peer @p was shown. */
 static void learn_id(struct storm_job *j, unsigned int p, __u64 id)
 {
