@@ -14,7 +14,6 @@
  * from there, wherever it stands.
  */
 
-#include <linux/hrtimer.h>
 #include <linux/sched/signal.h>
 
 #include "await.h"
@@ -93,17 +92,12 @@ static int sleep_until_decided(struct bus1_await *await, ktime_t *deadline)
 	DEFINE_WAIT(wait);
 	int err = 0;
 
-	do {
+	while (!err && !is_decided(await->reply)) {
 		prepare_to_wait(&await->waitq, &wait, TASK_INTERRUPTIBLE);
-		if (is_decided(await->reply))
-			break;
-		if (signal_pending(current))
-			err = -ERESTARTSYS;
-		else if (!schedule_hrtimeout_range(deadline,
-						   current->timer_slack_ns,
-						   HRTIMER_MODE_ABS))
-			err = -ETIMEDOUT;
-	} while (!err);
+		if (!is_decided(await->reply))
+			err = signal_pending(current) ? -ERESTARTSYS :
+							bus1_sleep(deadline);
+	}
 	finish_wait(&await->waitq, &wait);
 	return err;
 }
@@ -200,8 +194,7 @@ int bus1_await_reply(struct bus1_await *await, struct bus1_peer *peer,
 
 	if (!recv->nonblock && !is_decided(await->reply)) {
 		atomic_inc(&peer->n_waiting);
-		err = sleep_until_decided(await, recv->deadline ?
-						 &recv->deadline : NULL);
+		err = sleep_until_decided(await, &recv->deadline);
 		atomic_dec(&peer->n_waiting);
 	}
 	/* What is there goes before the deadline and a signal. */

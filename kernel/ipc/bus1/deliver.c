@@ -177,7 +177,7 @@ static int show_handles(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
 	u64 at = bus1_message_handles_at(message);
-	u64 ids[16];
+	u64 ids[16] __uninitialized;
 	u32 n;
 	int err = 0;
 
@@ -423,7 +423,7 @@ int bus1_deliver(struct bus1_peer *peer, struct bus1_recv *recv,
 		 struct bus1_message *message, const struct bus1_place *place,
 		 struct bus1_reply *reply)
 {
-	struct delivery d;
+	struct delivery d __uninitialized;
 
 	lockdep_assert_held(&peer->space.local);
 

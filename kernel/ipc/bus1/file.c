@@ -36,7 +36,7 @@ static __poll_t bus1_file_poll(struct file *file, poll_table *wait)
 	spin_lock(&space->data);
 	if (space->down)
 		events = EPOLLHUP;
-	else if (bus1_object_peek_locked(space))
+	else if (bus1_peer_peek_locked(peer))
 		events = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
 	else
 		events = EPOLLOUT | EPOLLWRNORM;
@@ -106,7 +106,7 @@ static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
 		   bus1_pool_resident(&peer->pool) << (PAGE_SHIFT - 10));
 	seq_printf(m, "bus1-nodes:\t%zu\n", space->n_nodes);
 	seq_printf(m, "bus1-ids:\t%zu\n", space->n_handles + space->n_owed);
-	bus1_object_peek_locked(space);
+	bus1_peer_peek_locked(peer);
 	seq_printf(m, "bus1-queued:\t%zu %llu\n", space->queue.n_committed,
 		   space->queued_bytes);
 	seq_printf(m, "bus1-sent:\t%llu\n", (u64)atomic64_read(&peer->n_sent));

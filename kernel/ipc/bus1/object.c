@@ -64,32 +64,6 @@ int __init bus1_object_init(void)
 }
 
 /**
- * bus1_object_peek_locked() - look for an entry to receive
- * @space:	space
- *
- * Notices of handles that their holder released meanwhile are removed.
- *
- * Return: the entry that is next, or NULL.
- */
-struct bus1_entry *bus1_object_peek_locked(struct bus1_space *space)
-{
-	struct bus1_entry *entry;
-	struct bus1_handle *handle;
-
-	lockdep_assert_held(&space->data);
-
-	while ((entry = bus1_queue_peek(&space->queue))) {
-		if (entry->type != BUS1_ENTRY_DESTROY)
-			break;
-		handle = container_of(entry, struct bus1_handle, destroyed);
-		if (handle->n_user)
-			break;
-		bus1_queue_remove(&space->queue, entry);
-	}
-	return entry;
-}
-
-/**
  * bus1_handle_find() - find a handle by ID
  * @space:	space whose @local is held
  * @id:		ID
@@ -520,6 +494,25 @@ bool bus1_node_unref_locked(struct bus1_node *node, u64 n)
 		return false;
 	bus1_queue_add(&owner->queue, &node->released, 0);
 	return true;
+}
+
+/**
+ * bus1_node_pass() - as if a reference had been received and dropped
+ * @node:	node
+ */
+void bus1_node_pass(struct bus1_node *node)
+{
+	struct bus1_space *owner = node->owner;
+	bool notify = false;
+
+	spin_lock(&owner->data);
+	if (!bus1_entry_queued(&node->released)) {
+		bus1_node_share(node);
+		notify = bus1_node_unref_locked(node, 0);
+	}
+	spin_unlock(&owner->data);
+	if (notify)
+		bus1_space_wake(owner);
 }
 
 /* Returns true if the handle is for the caller to free. */

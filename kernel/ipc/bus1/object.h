@@ -115,12 +115,11 @@ struct bus1_node {
 
 int bus1_object_init(void);
 
-struct bus1_entry *bus1_object_peek_locked(struct bus1_space *space);
-
 int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node);
 void bus1_node_abort(struct bus1_node *node);
 void bus1_node_put(struct bus1_node *node);
 bool bus1_node_unref_locked(struct bus1_node *node, u64 n);
+void bus1_node_pass(struct bus1_node *node);
 int bus1_node_wait_dead(struct bus1_node *node);
 void bus1_node_forget(struct bus1_node *node);
 bool bus1_node_dead_before(struct bus1_node *node,

@@ -143,6 +143,33 @@ int bus1_peer_set_limits(struct bus1_peer *peer,
 	return down ? -ESHUTDOWN : 0;
 }
 
+/**
+ * bus1_peer_peek_locked() - look for an entry to receive
+ * @peer:	peer whose @space.data is held
+ *
+ * Notices of handles that the peer released meanwhile are removed.
+ *
+ * Return: the entry that is next, or NULL.
+ */
+struct bus1_entry *bus1_peer_peek_locked(struct bus1_peer *peer)
+{
+	struct bus1_queue *queue = &peer->space.queue;
+	struct bus1_entry *entry;
+	struct bus1_handle *handle;
+
+	lockdep_assert_held(&peer->space.data);
+
+	while ((entry = bus1_queue_peek(queue))) {
+		if (entry->type != BUS1_ENTRY_DESTROY)
+			break;
+		handle = container_of(entry, struct bus1_handle, destroyed);
+		if (handle->n_user)
+			break;
+		bus1_queue_remove(queue, entry);
+	}
+	return entry;
+}
+
 static void fill_info(const struct bus1_peer *peer, struct bus1_peer_info *info)
 {
 	const struct bus1_quota *quota = &peer->space.quota;
@@ -177,7 +204,7 @@ int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info)
 	mutex_lock(&peer->space.local);
 	spin_lock(&peer->space.data);
 	/* Notices that nobody would get are not counted. */
-	bus1_object_peek_locked(&peer->space);
+	bus1_peer_peek_locked(peer);
 	fill_info(peer, info);
 	down = peer->space.down;
 	spin_unlock(&peer->space.data);
@@ -332,7 +359,7 @@ static int unpublish_slices(struct bus1_peer *peer, const u64 *offsets,
 int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 			     size_t n, u32 flags)
 {
-	struct bus1_slice *few[8], **slices = few;
+	struct bus1_slice *few[8] __uninitialized, **slices = few;
 	int err;
 
 	if (n > ARRAY_SIZE(few)) {
@@ -515,7 +542,7 @@ static void release_victim(struct bus1_space *space, struct victim *victim)
 int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 			      u32 flags)
 {
-	struct victim few[8], *victims = few;
+	struct victim few[8] __uninitialized, *victims = few;
 	struct bus1_reply *busy;
 	size_t i;
 	int err;

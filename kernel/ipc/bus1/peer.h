@@ -64,6 +64,7 @@ void bus1_peer_close(struct bus1_peer *peer);
 int bus1_peer_set_limits(struct bus1_peer *peer,
 			 const struct bus1_peer_limits *limits);
 int bus1_peer_check_limits(const struct bus1_peer_limits *limits);
+struct bus1_entry *bus1_peer_peek_locked(struct bus1_peer *peer);
 int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info);
 int bus1_peer_adopt(struct bus1_peer *peer);
 

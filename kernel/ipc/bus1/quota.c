@@ -211,7 +211,7 @@ static void settle_claim(struct bus1_quota *quota, struct bus1_claim *claim)
 	quota->idle = claim;
 }
 
-static bool user_charge_one(struct ucounts *user, enum rlimit_type type,
+static __always_inline bool user_charge_one(struct ucounts *user, enum rlimit_type type,
 			    long max, u32 n)
 {
 	struct ucounts *iter, *bad;
@@ -228,7 +228,7 @@ undo:
 	return false;
 }
 
-static void user_uncharge_one(struct ucounts *user, enum rlimit_type type,
+static __always_inline void user_uncharge_one(struct ucounts *user, enum rlimit_type type,
 			      u32 n)
 {
 	struct ucounts *iter;

@@ -133,7 +133,7 @@ static int recv_queued(struct bus1_peer *peer, struct bus1_recv *recv)
 	lockdep_assert_held(&space->local);
 
 	spin_lock(&space->data);
-	entry = bus1_object_peek_locked(space);
+	entry = bus1_peer_peek_locked(peer);
 	if (entry && entry->type == BUS1_ENTRY_REPLY)
 		reply = bus1_reply_of(entry);
 	if (!entry || !is_message_locked(entry)) {
@@ -217,11 +217,20 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 	return err;
 }
 
+/* Without the locks: what comes now has not been there when the call began. */
+static bool looks_empty(const struct bus1_peer *peer)
+{
+	return !READ_ONCE(peer->space.queue.n_entries) &&
+	       !READ_ONCE(peer->space.down);
+}
+
 static int recv_once(struct bus1_peer *peer, struct bus1_recv *recv)
 {
 	struct bus1_space *space = &peer->space;
 	int err;
 
+	if (!(recv->flags & BUS1_RECV_SEED) && looks_empty(peer))
+		return -EAGAIN;
 	bus1_recv_clear(recv);
 	mutex_lock(&space->local);
 	if (space->down)
@@ -244,28 +253,39 @@ static bool is_readable(struct bus1_peer *peer)
 	bool readable;
 
 	spin_lock(&peer->space.data);
-	readable = peer->space.down || bus1_object_peek_locked(&peer->space);
+	readable = peer->space.down || bus1_peer_peek_locked(peer);
 	spin_unlock(&peer->space.data);
 	return readable;
 }
 
-static int sleep_until(struct bus1_peer *peer, ktime_t *deadline)
+/**
+ * bus1_sleep() - sleep until woken
+ * @deadline:	CLOCK_MONOTONIC of the host; 0 for none
+ *
+ * Return: 0, or -ETIMEDOUT.
+ */
+int bus1_sleep(ktime_t *deadline)
+{
+	if (*deadline)
+		return schedule_hrtimeout_range(deadline,
+						current->timer_slack_ns,
+						HRTIMER_MODE_ABS) ?
+		       0 : -ETIMEDOUT;
+	schedule();
+	return 0;
+}
+
+/* One message wakes one of those who wait, who takes it or passes the wake on. */
+static int sleep_once(struct bus1_peer *peer, ktime_t *deadline)
 {
 	DEFINE_WAIT(wait);
 	int err = 0;
 
-	do {
-		prepare_to_wait_exclusive(&peer->space.waitq, &wait,
-					  TASK_INTERRUPTIBLE);
-		if (is_readable(peer))
-			break;
-		if (signal_pending(current))
-			err = -ERESTARTSYS;
-		else if (!schedule_hrtimeout_range(deadline,
-						   current->timer_slack_ns,
-						   HRTIMER_MODE_ABS))
-			err = -ETIMEDOUT;
-	} while (!err);
+	prepare_to_wait_exclusive(&peer->space.waitq, &wait,
+				  TASK_INTERRUPTIBLE);
+	if (!is_readable(peer))
+		err = signal_pending(current) ? -ERESTARTSYS :
+						bus1_sleep(deadline);
 	finish_wait(&peer->space.waitq, &wait);
 	return err;
 }
@@ -276,7 +296,7 @@ static int wait_readable(struct bus1_peer *peer, struct bus1_recv *recv)
 	int err;
 
 	atomic_inc(&peer->n_waiting);
-	err = sleep_until(peer, recv->deadline ? &recv->deadline : NULL);
+	err = sleep_once(peer, &recv->deadline);
 	atomic_dec(&peer->n_waiting);
 	if (err && !fatal_signal_pending(current) && is_readable(peer))
 		return 0;

@@ -261,6 +261,16 @@ static void end_request(struct bus1_job *job, int err)
 	job->asks = NULL;
 }
 
+/* What a lost reply could not carry was received and given back, too. */
+static void pass_nodes(struct bus1_job *job)
+{
+	size_t i;
+
+	for (i = 0; i < job->send->n_handles; i++)
+		if (job->names[i].node)
+			bus1_node_pass(job->names[i].node);
+}
+
 static int commit_legs(struct bus1_job *job, size_t *n_sent)
 {
 	struct bus1_leg *leg = &job->legs[0];
@@ -275,6 +285,8 @@ static int commit_legs(struct bus1_job *job, size_t *n_sent)
 		return leg->error;
 	leg->message = NULL;
 	bus1_name_used(&leg->name, &job->peer->space);
+	if (leg->lost)
+		pass_nodes(job);
 	return 0;
 }
 
@@ -295,6 +307,8 @@ static int lock_claims(struct bus1_job *job)
 	doomed = is_doomed(&job->legs[0].name);
 	for (i = 0; i < job->send->n_handles; i++)
 		doomed |= is_doomed(&job->names[i]);
+	if (job->peer->space.down)
+		return -ESHUTDOWN;
 	return doomed ? -ENXIO : 0;
 }
 
@@ -517,7 +531,7 @@ static int alloc_job(struct bus1_job *job)
 static noinline_for_stack int send_anything(struct bus1_peer *peer,
 					    struct bus1_send *send)
 {
-	struct bus1_job job;
+	struct bus1_job job __uninitialized;
 	int err;
 
 	job.peer = peer;

@@ -219,7 +219,8 @@ SYSCALL_DEFINE6(bus1_handle_transfer, int, src_fd, int, dst_fd,
 	CLASS(fd, dst_f)(dst_fd == -1 ? src_fd : dst_fd);
 	struct bus1_peer *from = bus1_args_peer(src_f), *to = bus1_args_peer(dst_f);
 	struct bus1_transfer transfer = { .n = n, .store = store_ids };
-	u64 few_from[BUS1_FEW], few_to[BUS1_FEW];
+	u64 few_from[BUS1_FEW] __uninitialized;
+	u64 few_to[BUS1_FEW] __uninitialized;
 	int err;
 
 	if (IS_ERR(from) || IS_ERR(to))
@@ -250,7 +251,7 @@ static int call_with_ids(int fd, const __u64 __user *user_ids, size_t n,
 {
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
-	u64 few[BUS1_FEW], *ids;
+	u64 few[BUS1_FEW] __uninitialized, *ids;
 	int err;
 
 	if (IS_ERR(peer))

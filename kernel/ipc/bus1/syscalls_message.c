@@ -31,12 +31,24 @@ static_assert(offsetofend(struct bus1_recv_args, n_overtaken) ==
 	      sizeof(struct bus1_recv_args));
 static_assert(offsetof(struct bus1_recv_args, sender_pid) == 11 * sizeof(u64));
 
+/* One destination, one piece of payload, and nothing else. */
+static bool is_single(const struct bus1_send_args *args)
+{
+	return args->n_destinations == 1 && args->n_vecs <= 1 &&
+	       !(args->n_handles | args->n_fds | args->ptr_errors) &&
+	       !in_compat_syscall();
+}
+
+static bool asks_for_reply(const struct bus1_send_args *args)
+{
+	return args->reply_id | args->reply_max_bytes |
+	       args->reply_max_handles | args->reply_max_fds;
+}
+
 static int check_reply_args(const struct bus1_send_args *args, u32 flags)
 {
 	if (!(flags & BUS1_SEND_REPLY))
-		return args->reply_id || args->reply_max_bytes ||
-		       args->reply_max_handles || args->reply_max_fds ?
-		       -EINVAL : 0;
+		return asks_for_reply(args) ? -EINVAL : 0;
 	if ((flags & (BUS1_SEND_SEED | BUS1_SEND_CONTINUE)) ||
 	    args->n_destinations != 1 || (args->reply_id & BUS1_HANDLE_FLAGS))
 		return -EINVAL;
@@ -50,8 +62,11 @@ static int check_reply_args(const struct bus1_send_args *args, u32 flags)
 static int check_send_args(const struct bus1_send_args *args, u32 flags)
 {
 	bool seed = flags & BUS1_SEND_SEED;
-	int err = check_reply_args(args, flags);
+	int err;
 
+	if (!flags && is_single(args) && !asks_for_reply(args))
+		return 0;
+	err = check_reply_args(args, flags);
 	if (err == -EINVAL)
 		return err;
 	if (!!(flags & BUS1_SEND_HANDLES) != !!args->n_handles ||
@@ -88,7 +103,7 @@ static int send_with_vecs(struct bus1_peer *peer,
 			  const struct bus1_send_args *args,
 			  struct bus1_send *send)
 {
-	struct iovec few[BUS1_FEW], *vecs;
+	struct iovec few[BUS1_FEW] __uninitialized, *vecs;
 	int err;
 
 	vecs = iovec_from_user(u64_to_user_ptr(args->ptr_vecs), args->n_vecs,
@@ -103,43 +118,6 @@ static int send_with_vecs(struct bus1_peer *peer,
 	return err;
 }
 
-static int get_vec(struct iovec *vec, const struct iovec __user *from)
-{
-	if (!user_read_access_begin(from, sizeof(*from)))
-		return -EFAULT;
-	unsafe_get_user(vec->iov_base, &from->iov_base, fault);
-	unsafe_get_user(vec->iov_len, &from->iov_len, fault);
-	user_read_access_end();
-	return 0;
-
-fault:
-	user_read_access_end();
-	return -EFAULT;
-}
-
-/* One piece is what most messages are, and is cheaper to walk than an array. */
-static int send_with_payload(struct bus1_peer *peer,
-			     const struct bus1_send_args *args,
-			     struct bus1_send *send)
-{
-	struct iovec vec = {};
-	int err;
-
-	if (args->n_vecs > 1 || (args->n_vecs && in_compat_syscall()))
-		return send_with_vecs(peer, args, send);
-	if (args->n_vecs) {
-		err = get_vec(&vec, u64_to_user_ptr(args->ptr_vecs));
-		if (err)
-			return err;
-	}
-	if ((ssize_t)vec.iov_len < 0)
-		return -EINVAL;
-	if (vec.iov_len > MAX_RW_COUNT)
-		return -EMSGSIZE;
-	return import_ubuf(ITER_SOURCE, vec.iov_base, vec.iov_len,
-			   &send->payload) ?: bus1_peer_send(peer, send);
-}
-
 static int send_with_files(struct bus1_peer *peer,
 			   const struct bus1_send_args *args,
 			   struct bus1_send *send)
@@ -149,7 +127,7 @@ static int send_with_files(struct bus1_peer *peer,
 	int err;
 
 	if (!args->n_fds)
-		return send_with_payload(peer, args, send);
+		return send_with_vecs(peer, args, send);
 	fds = bus1_args_array(u64_to_user_ptr(args->ptr_fds), args->n_fds,
 			 sizeof(int), few_fds);
 	if (IS_ERR(fds))
@@ -161,7 +139,7 @@ static int send_with_files(struct bus1_peer *peer,
 	if (!err) {
 		send->files = files;
 		send->n_files = args->n_fds;
-		err = send_with_payload(peer, args, send);
+		err = send_with_vecs(peer, args, send);
 		bus1_files_put(files, args->n_fds);
 	}
 	if (files != few_files)
@@ -174,7 +152,9 @@ static int send_with_ids(struct bus1_peer *peer,
 			 const struct bus1_send_args *args,
 			 struct bus1_send *send)
 {
-	u64 few_dests[BUS1_FEW], few_handles[BUS1_FEW], *dests, *handles;
+	u64 few_dests[BUS1_FEW] __uninitialized;
+	u64 few_handles[BUS1_FEW] __uninitialized;
+	u64 *dests, *handles;
 	int err;
 
 	dests = bus1_args_array(u64_to_user_ptr(args->ptr_destinations),
@@ -201,7 +181,7 @@ static int send_with_ids(struct bus1_peer *peer,
 }
 
 /* The errors can be told at the end, if they can be told now. */
-static int send_with_errors(struct bus1_peer *peer,
+static noinline_for_stack int send_with_errors(struct bus1_peer *peer,
 			    const struct bus1_send_args *args,
 			    struct bus1_send *send)
 {
@@ -221,6 +201,53 @@ static int send_with_errors(struct bus1_peer *peer,
 		err = -EFAULT;
 	kvfree(send->errors);
 	return err;
+}
+
+static int send_single(struct bus1_peer *peer,
+		       const struct bus1_send_args *args,
+		       struct bus1_send *send)
+{
+	const struct iovec __user *from = u64_to_user_ptr(args->ptr_vecs);
+	struct iovec vec = {};
+	u64 id;
+	int err;
+
+	if (get_user(id, (u64 __user *)u64_to_user_ptr(args->ptr_destinations)))
+		return -EFAULT;
+	if (args->n_vecs) {
+		if (!user_read_access_begin(from, sizeof(*from)))
+			return -EFAULT;
+		unsafe_get_user(vec.iov_base, &from->iov_base, fault);
+		unsafe_get_user(vec.iov_len, &from->iov_len, fault);
+		user_read_access_end();
+	}
+	if ((ssize_t)vec.iov_len < 0)
+		return -EINVAL;
+	err = bus1_args_check_ids(&id, 1);
+	if (err)
+		return err;
+	if (vec.iov_len > MAX_RW_COUNT)
+		return -EMSGSIZE;
+	err = import_ubuf(ITER_SOURCE, vec.iov_base, vec.iov_len,
+			  &send->payload);
+	if (err)
+		return err;
+	send->destinations = &id;
+	send->n_destinations = 1;
+	send->n_handles = 0;
+	return bus1_peer_send(peer, send);
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+/* Most messages are like that, and cheaper to get than by arrays. */
+static int do_send(struct bus1_peer *peer, const struct bus1_send_args *args,
+		   struct bus1_send *send)
+{
+	return is_single(args) ? send_single(peer, args, send) :
+				 send_with_errors(peer, args, send);
 }
 
 /* Word by word: for a struct this small the string instructions cost more. */
@@ -302,8 +329,8 @@ SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 {
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
-	struct bus1_send send;
-	struct bus1_send_args copy;
+	struct bus1_send_args copy __uninitialized;
+	struct bus1_send send __uninitialized;
 	int err;
 
 	if (IS_ERR(peer))
@@ -311,7 +338,7 @@ SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 	if (flags & ~BUS1_SEND_FLAGS)
 		return -EINVAL;
 	err = get_send(&send, &copy, args, size, flags);
-	return err ?: send_with_errors(peer, &copy, &send);
+	return err ?: do_send(peer, &copy, &send);
 }
 
 /**
@@ -478,21 +505,21 @@ static int get_recv(struct recv_call *call, struct file *file,
  * @size:	size of @args
  * @flags:	BUS1_RECV_*
  *
- * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, or
- * BUS1_RECV_SEED and BUS1_RECV_REPLY together; @args unaligned or below version 0. -E2BIG, -EFAULT: @args. -ESHUTDOWN: the peer is disconnected.
- * -ENXIO: no slice to release, no
- * such request. -EBUSY: another thread waits for the reply. -ESTALE: the request was
- * cancelled or flushed. -EAGAIN: nothing is there, and the call may not
- * wait. -EINTR: a signal. -ETIMEDOUT: the deadline. -ERANGE: the slice lies
- * beyond @max_offset. -EMFILE, -ENFILE: no room for the descriptors. -ENOBUFS: no
- * room for another copy of the seed. -ENOMEM.
+ * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, or BUS1_RECV_SEED and
+ * BUS1_RECV_REPLY together; @args unaligned or below version 0. -E2BIG, -EFAULT:
+ * @args. -ESHUTDOWN: the peer is disconnected. -ENXIO: no slice to release, no
+ * such request. -EBUSY: another thread waits for the reply. -ESTALE: the request
+ * was cancelled or flushed. -EAGAIN: nothing is there, and the call may not wait.
+ * -EINTR: a signal. -ETIMEDOUT: the deadline. -ERANGE: the slice lies beyond
+ * @max_offset. -EMFILE, -ENFILE: no room for the descriptors. -ENOBUFS: no room
+ * for another copy of the seed. -ENOMEM.
  */
 SYSCALL_DEFINE4(bus1_recv, int, fd, struct bus1_recv_args __user *, args,
 		size_t, size, unsigned int, flags)
 {
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
-	struct recv_call call;
+	struct recv_call call __uninitialized;
 	int err;
 
 	if (IS_ERR(peer))
@@ -551,7 +578,7 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 		   const struct bus1_send_args *send_args,
 		   struct recv_call *call)
 {
-	struct bus1_await await, *wait = NULL;
+	struct bus1_await await __uninitialized, *wait = NULL;
 	int err;
 
 	if (send->flags & BUS1_SEND_REPLY) {
@@ -564,7 +591,7 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 
 	err = check_result(call);
 	if (!err)
-		err = send_with_errors(peer, send_args, send);
+		err = do_send(peer, send_args, send);
 	if (err)
 		return err;
 
@@ -601,9 +628,9 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	u32 send_flags = flags & U16_MAX, recv_flags = flags >> 16;
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
-	struct bus1_send_args send_args;
-	struct bus1_send message;
-	struct recv_call call;
+	struct bus1_send_args send_args __uninitialized;
+	struct bus1_send message __uninitialized;
+	struct recv_call call __uninitialized;
 	int err;
 
 	if (IS_ERR(peer))

@@ -211,7 +211,7 @@ static int wait_for_busy(struct bus1_transfer *transfer, struct gift *gifts)
 int bus1_peer_transfer(struct bus1_peer *from, struct bus1_peer *to,
 		       struct bus1_transfer *transfer)
 {
-	struct gift few[4], *gifts = few;
+	struct gift few[4] __uninitialized, *gifts = few;
 	int err;
 
 	if (transfer->n > ARRAY_SIZE(few)) {
