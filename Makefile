@@ -36,7 +36,11 @@ check-all: test
 bench:
 	@scripts/setup && scripts/bench --goals
 
+# Whether it costs what the record says.
+bench-check:
+	@scripts/setup && scripts/bench-check
+
 clean:
 	rm -rf build
 
-.PHONY: all run test shell build regen check check-all bench clean
+.PHONY: all run test shell build regen check check-all bench bench-check clean
