@@ -32,7 +32,15 @@ check:
 check-all: test
 	@DEBUG=1 scripts/test
 
+# What bus1 costs next to its neighbours: tables, and files in build/bench-results.
+bench:
+	@scripts/setup && scripts/bench --goals
+
+# Whether it costs what the record says.
+bench-check:
+	@scripts/setup && scripts/bench-check
+
 clean:
 	rm -rf build
 
-.PHONY: all run test shell build regen check check-all clean
+.PHONY: all run test shell build regen check check-all bench bench-check clean
