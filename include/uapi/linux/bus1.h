@@ -36,7 +36,10 @@
 #define BUS1_HANDLE_FLAG_REMOTE		(1ULL << 1)
 #define BUS1_HANDLE_FLAG_NEW		(1ULL << 2)
 
-/** BUS1_HANDLE_INVALID - stands where a handle was, of a node that is dead */
+/**
+ * BUS1_HANDLE_INVALID - stands where a handle was, of a node that is dead or of a
+ * request that was cancelled
+ */
 #define BUS1_HANDLE_INVALID		((__u64)-1)
 /** BUS1_OFFSET_INVALID - the offset of no slice */
 #define BUS1_OFFSET_INVALID		((__u64)-1)
@@ -129,7 +132,7 @@ enum bus1_msg_type {
 /**
  * struct bus1_peer_limits - what a peer may use
  * @max_slices:		slices of the pool, queued messages included
- * @max_handles:	handles, own nodes and unread messages included
+ * @max_handles:	handles, own nodes, requests and unread messages included
  * @max_inflight_bytes:	bytes of all these slices
  * @max_inflight_fds:	file descriptors in unread messages
  *
@@ -157,7 +160,8 @@ struct bus1_peer_limits {
  * @used_inflight_fds:	descriptors in unread messages
  * @id:			a number that no other peer of this system has or had
  * @n_nodes:		nodes this peer owns that are alive
- * @n_handles:		handles this peer has an ID for, its own included
+ * @n_handles:		handles this peer has an ID for, its own and reply handles
+ *			included
  * @n_queued:		messages and notices that wait to be received
  * @n_sent:		deliveries made by this peer, one per destination
  * @n_received:		messages and notices received

@@ -62,11 +62,11 @@ void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
 	struct bus1_space *requester = reply->requester;
 	bool cancelled;
 
+	message->written = max(message->written, bus1_message_size(message));
 	bus1_message_drop_handles(message);
 	bus1_message_drop_files(message);
 	bus1_ident_put(message->sender);
 	message->sender = NULL;
-	message->written = true;
 
 	spin_lock(&requester->data);
 	reply->filling = false;
@@ -102,9 +102,13 @@ int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
 	/* Also of what is lost: what it carries is dropped as if unread. */
 	bus1_message_share(message);
 	if (lost) {
+		bus1_message_uncharge_locked(message, &message->charged);
 		reply->message = NULL;
 		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
 	} else {
+		/* The handle that the reply was goes with what is not needed. */
+		message->charged.of[BUS1_HANDLES] += reply->charged;
+		reply->charged = false;
 		bus1_message_trim_locked(message);
 		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
 						bus1_message_size(message));

@@ -3,26 +3,11 @@
  * bus1: arguments of system calls
  */
 
-#include <linux/fs.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "args.h"
-#include "file.h"
-
-/**
- * bus1_args_peer() - the peer that a descriptor is of
- * @f:		descriptor
- *
- * Return: the peer, or -EBADF.
- */
-struct bus1_peer *bus1_args_peer(struct fd f)
-{
-	if (fd_empty(f) || !bus1_file_is_peer(fd_file(f)))
-		return ERR_PTR(-EBADF);
-	return fd_file(f)->private_data;
-}
 
 /**
  * bus1_args_copy() - copy a struct that is extensible by size

@@ -41,7 +41,8 @@ int bus1_ask(struct bus1_peer *peer, const struct bus1_budget *budget,
  * @asks:	the reply
  * @ident:	who it is
  *
- * What stays with the peer its cgroup pays, whoever calls.
+ * What stays with the peer its cgroup pays, whoever calls. So nobody is killed
+ * there when it is full.
  *
  * Return: 0; -ESHUTDOWN; -ENOBUFS if the peer may have no more; -ENOMEM.
  */
@@ -61,8 +62,9 @@ int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
 		return err;
 	old = set_active_memcg(ident->memcg);
 	err = bus1_message_budget(&peer->space, &peer->pool, &shape,
-				  &asks->message);
+				  BUS1_GFP_RECEIVER, &asks->message);
 	set_active_memcg(old);
+	asks->charged = !err;
 	return err;
 }
 

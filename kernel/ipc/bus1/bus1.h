@@ -23,36 +23,55 @@
  *	in one transaction
  * slice
  *	the part of the receiver's pool that a message lies in
+ * request
+ *	a message that has paid for a reply: to its sender an ID of its own
+ *	choosing
+ * reply
+ *	what becomes of a request: one message back, or a notice that none will
+ *	come, or neither if the requester does not want it any more
+ * reply handle
+ *	the right to send that message, at one place at any time: it moves, and
+ *	is gone once it is used
  * notice
  *	an entry in a queue that is no message: a node was destroyed, or nobody
- *	refers to it any more
+ *	refers to it any more, or a reply will not come
  * place
  *	where an event stands in the order that all peers agree on
  * claimant
  *	a user, as somebody who holds a part of a receiver's resources
  *
- * Rooms, from the bottom; a file includes headers of its own layer's room and of
- * lower layers only (the owner of a room is the file of its name)::
+ * Rooms, from the bottom; a file includes headers of its own room and of lower
+ * layers only, which scripts/check-layers of the repository checks::
  *
- *	0	limits		numbers and masks
- *	1	queue		order of entries
+ *	1	limits		numbers and masks
+ *	2	queue		order of entries
  *		pool		receive memory
  *		quota		limits and shares
  *		ident		who a peer is
- *	2	space		what a peer is to nodes and handles
- *		object		nodes and handles
- *		name		handle IDs that a call names
- *		message		messages
- *	3	peer		participants
- *	4	tx		stage, fix, sync, commit
+ *	3	slice		the slices of a pool
+ *	4	space		what a peer is to nodes, handles and replies
+ *	5	object		nodes and handles
+ *	6	reply		prepaid replies, and who waits for them
+ *	7	message		messages
+ *	8	name		handle IDs that a call names
+ *	9	peer		participants
+ *	10	tx		stage, fix, sync, commit
+ *	11	leg		the commit of a message to its destinations
  *		destroy		destruction of nodes, in one event
- *		leg		the commit of a message to its destinations
- *		send		the steps of a send before that
- *		recv		taking one entry
+ *		deliver		handing one message to its receiver
+ *	12	ask		asking for a reply
+ *		answer		answering a request
+ *	13	job		what a send is to do
+ *	14	fill		filling the messages of a send
+ *		quick		sending a plain message to a quiet receiver
+ *	15	send		the steps of any send
+ *		recv		taking the entry in front
  *		transfer	giving handles from peer to peer
+ *	16	await		waiting for one reply
  *		teardown	emptying a peer: disconnect and reset
- *	5	file		the file descriptor
- *		syscalls	user memory
+ *	17	file		the file descriptor
+ *	18	args		arguments of system calls
+ *	19	syscalls	user memory
  *		init		caches and sysctls
  */
 
@@ -67,17 +86,32 @@
  * 2. The memory-management locks that writing into a pool takes (page locks,
  *    reclaim). Nothing of bus1 is taken below them.
  * 3. &struct bus1_space.data, a spin lock: what other peers touch. Never two.
- * 4. &struct bus1_space.waitq's lock, ucounts_lock, and the wait table of
+ * 4. The locks of wait queues, ucounts_lock, and the wait table of
  *    wake_up_var(), each a leaf.
  *
  * User memory is only touched with page faults on while none of these is held.
  *
- * Three waits cross peers, each for a bounded number of steps of somebody who
- * waits for nothing but spin locks meanwhile: a destroyer waits for messages
- * between stage and commit (destroy.c); a peer that goes down waits for those
- * and for its own sends' commits (teardown.c); and whoever wants a reference to
- * a dying node, or was refused by one, waits for its destruction (object.c,
- * send.c). Who waits for a destruction has nothing staged.
+ * Four waits cross peers, each for a bounded number of steps of somebody who
+ * waits for nothing but spin locks meanwhile, or for one further up in this list:
+ *
+ * - a destroyer waits for messages between stage and commit (destroy.c); a peer
+ *   that goes down for those, and for its own sends' commits (teardown.c);
+ * - whoever wants a reference to a dying node, or was refused by one, waits for
+ *   its destruction (object.c, send.c);
+ * - a canceller waits for what moves the reply handle right now (destroy.c,
+ *   reply.c): a commit, or the end of a transfer. What moves one may wait for a
+ *   destruction before, so this comes before any node is sealed;
+ * - whoever was refused because a reply is being cancelled, or its requester goes
+ *   down, or wants to move what is being cancelled, waits until that has its place
+ *   (send.c, transfer.c).
+ *
+ * One does not cross peers: whoever wants a reply handle that another call of the
+ * same peer has claimed waits for that call to use it, move it or give it back
+ * (send.c, transfer.c, peer.c); a flush does, too, when it is done (teardown.c).
+ * Nothing is claimed, locked or staged meanwhile; and a claim is given back before
+ * user memory is waited for.
+ *
+ * Who waits for a destruction has nothing staged.
  */
 
 #endif /* _BUS1_H */

@@ -4,7 +4,7 @@
  */
 
 /**
- * DOC: delivery
+ * DOC: delivering
  *
  * A message is taken in two parts. First everything that can fail or sleep, with
  * the message left where it is: descriptors are reserved, handles are counted and
@@ -70,6 +70,12 @@ static void fill_sender(struct bus1_recv_args *out,
 	struct user_namespace *ns = current_user_ns();
 
 	out->sender_pid = pid_vnr(sender->pid);
+	if (ns == &init_user_ns) {
+		/* It maps every ID to itself. */
+		out->sender_uid = __kuid_val(sender->uid);
+		out->sender_gid = __kgid_val(sender->gid);
+		return;
+	}
 	out->sender_uid = from_kuid_munged(ns, sender->uid);
 	out->sender_gid = from_kgid_munged(ns, sender->gid);
 }
@@ -151,6 +157,28 @@ static struct bus1_reply *next_moved(struct delivery *d, u32 i)
 	return next != &d->message->moved && reply->index == i ? reply : NULL;
 }
 
+static void drop_handle(struct bus1_handle *handle)
+{
+	struct bus1_node *own = bus1_handle_is_own(handle) ? handle->node : NULL;
+
+	bus1_handle_drop(handle, 1);
+	if (own)
+		bus1_node_forget(own);
+}
+
+/*
+ * It stays invalid, whatever becomes of the delivery, so it is asked for once: a reply
+ * that overtakes may be looked at while the destruction gets its place.
+ */
+static void drop_invalid(struct delivery *d, u32 i)
+{
+	struct bus1_handle *handle = d->message->handles[i];
+
+	d->message->handles[i] = NULL;
+	if (handle)
+		drop_handle(handle);
+}
+
 static u64 show_handle(struct delivery *d, u32 i)
 {
 	struct bus1_reply *reply = next_moved(d, i);
@@ -162,8 +190,10 @@ static u64 show_handle(struct delivery *d, u32 i)
 		d->moved = &reply->moved;
 		return reply->handle;
 	}
-	if (!is_valid(d, i))
+	if (!is_valid(d, i)) {
+		drop_invalid(d, i);
 		return BUS1_HANDLE_INVALID;
+	}
 	id = bus1_handle_show(d->message->handles[i], d->message->claim, &charge);
 	d->kept += charge;
 	if (id == BUS1_HANDLE_INVALID) {
@@ -220,7 +250,7 @@ static void hide_handles(struct delivery *d)
 	hide_replies(d);
 	while (d->shown) {
 		d->shown--;
-		if (is_valid(d, d->shown))
+		if (d->message->handles[d->shown])
 			bus1_handle_hide(d->message->handles[d->shown]);
 	}
 	d->kept = 0;
@@ -250,19 +280,12 @@ static void settle_replies(struct delivery *d)
 static void settle_handles(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
-	struct bus1_handle *handle;
-	struct bus1_node *node;
 	u32 i;
 
-	for (i = 0; i < message->n_handles; i++) {
-		handle = message->handles[i];
-		if (!handle || (i < d->shown && is_valid(d, i)))
-			continue;
-		node = bus1_handle_is_own(handle) ? handle->node : NULL;
-		bus1_handle_drop(handle, 1);
-		if (node)
-			bus1_node_forget(node);
-	}
+	/* Of a message whose slice is lost, none was. */
+	for (i = d->shown; i < message->n_handles; i++)
+		if (message->handles[i])
+			drop_handle(message->handles[i]);
 	message->n_handles = 0;
 	message->n_moved = 0;
 }

@@ -31,7 +31,7 @@ static __poll_t bus1_file_poll(struct file *file, poll_table *wait)
 	struct bus1_space *space = &peer->space;
 	__poll_t events;
 
-	poll_wait(file, &space->waitq, wait);
+	poll_wait(file, &space->pollers, wait);
 
 	spin_lock(&space->data);
 	if (space->down)
@@ -134,7 +134,7 @@ static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
 #define bus1_file_show_fdinfo NULL
 #endif
 
-static const struct file_operations bus1_file_ops = {
+const struct file_operations bus1_file_ops = {
 	.owner = THIS_MODULE,
 	.release = bus1_file_release,
 	.poll = bus1_file_poll,
@@ -155,17 +155,6 @@ int bus1_file_open(struct bus1_peer *peer, bool nonblock)
 	return anon_inode_getfd("[bus1]", &bus1_file_ops, peer,
 				O_RDWR | O_CLOEXEC |
 				(nonblock ? O_NONBLOCK : 0));
-}
-
-/**
- * bus1_file_is_peer() - whether a file is a peer
- * @file:	file
- *
- * Return: true if its private data is a &struct bus1_peer.
- */
-bool bus1_file_is_peer(const struct file *file)
-{
-	return file->f_op == &bus1_file_ops;
 }
 
 /* Until there is a collector for cycles of files that hold files. */

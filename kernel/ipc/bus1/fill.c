@@ -12,7 +12,7 @@
  * when something is missing.
  */
 
-#include <linux/mm.h>
+#include <linux/uaccess.h>
 #include <linux/sched/mm.h>
 
 #include "answer.h"
@@ -113,24 +113,6 @@ int bus1_fill_build(struct bus1_job *job)
 	return err;
 }
 
-/* What recv.c writes behind the payload needs its pages now: it may not fail. */
-static int clear_tail(struct bus1_message *message)
-{
-	const void *zeros = page_address(ZERO_PAGE(0));
-	u64 at, end, part;
-	int err = 0;
-
-	if (!message->n_handles && !message->n_fds)
-		return 0;
-	end = bus1_message_size(message);
-	for (at = message->n_bytes; at < end && !err; at += part) {
-		part = min_t(u64, end - at, PAGE_SIZE);
-		err = bus1_pool_fill(message->pool, &message->slice, at, zeros,
-				     part, true);
-	}
-	return err;
-}
-
 /* Returns -ENODATA if a page is missing in the pool, and @add is false. */
 static int copy_payload(struct bus1_job *job, struct bus1_message *message,
 			struct bus1_message *first, bool add)
@@ -155,15 +137,15 @@ static int copy_leg(struct bus1_job *job, struct bus1_leg *leg,
 	struct mem_cgroup *old;
 	int err;
 
-	if (!message->n_handles && !message->n_fds) {
-		err = copy_payload(job, message, first, false);
-		if (err != -ENODATA)
-			return err;
-	}
+	err = copy_payload(job, message, first, false);
+	if (!err && (message->n_handles || message->n_fds))
+		err = bus1_message_prepare_tail(message, false);
+	if (err != -ENODATA)
+		return err;
 	old = enter_cgroup(leg);
 	err = copy_payload(job, message, first, true);
 	if (!err)
-		err = clear_tail(message);
+		err = bus1_message_prepare_tail(message, true);
 	set_active_memcg(old);
 	return err;
 }
@@ -230,12 +212,14 @@ static int attach_handles(struct bus1_job *job, struct bus1_leg *leg)
 		return 0;
 	old = enter_cgroup(leg);
 
-	for (i = 0; i < job->send->n_handles && !err; i++)
+	for (i = 0; i < job->send->n_handles && !err; i++) {
 		if (job->names[i].node)
 			err = bus1_message_attach(leg->message, i,
 						  job->names[i].node,
 						  &job->peer->space,
 						  BUS1_GFP_RECEIVER);
+		leg->n_attached += !err;
+	}
 	set_active_memcg(old);
 	if (err == -ENOMEM && leg->name.reply) {
 		leg->lost = true;

@@ -58,6 +58,7 @@ struct bus1_send {
  * @n_replies:	how many of @names are reply handles
  * @claimed:	whether reply handles were claimed
  * @busy:	after -EBUSY a reply whose handle another call uses, referenced
+ * @refused:	reply that was cancelled, or whose requester goes down; referenced
  * @serial:	tells the slice to release from a later one at the same offset
  * @n_bytes:	length of the payload
  * @buffer:	the payload in kernel memory, or NULL
@@ -78,6 +79,7 @@ struct bus1_job {
 	size_t n_replies;
 	bool claimed;
 	struct bus1_reply *busy;
+	struct bus1_reply *refused;
 	u64 serial;
 	size_t n_bytes;
 	void *buffer;

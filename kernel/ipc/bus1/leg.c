@@ -41,10 +41,12 @@ static int check_dest_locked(struct bus1_peer *from,
  * bus1_leg_commit_one() - commit a message to its one destination
  * @from:	who sends
  * @message:	complete message to a node; on success it is the receiver's
+ * @sync:	whether the caller is about to wait for the reply
  *
  * Return: 0; -EHOSTUNREACH; -ENXIO if the sender released its handle meanwhile.
  */
-int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message)
+int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message,
+			bool sync)
 {
 	struct bus1_space *to = message->space;
 	int err;
@@ -60,7 +62,10 @@ int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message)
 	bus1_queue_add(&to->queue, &message->entry, (unsigned long)message);
 	spin_unlock(&to->data);
 
-	bus1_space_wake(to);
+	if (sync)
+		bus1_space_wake_sync(to);
+	else
+		bus1_space_wake(to);
 	return 0;
 }
 
@@ -222,7 +227,7 @@ int bus1_legs_commit(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 		return 0;
 	if (n_messages > 1)
 		return commit_many(from, legs, n, flags, n_sent);
-	only->error = bus1_leg_commit_one(from, only->message);
+	only->error = bus1_leg_commit_one(from, only->message, false);
 	if (only->error)
 		return bus1_leg_may_skip(flags, only->error) ? 0 : only->error;
 	only->message = NULL;

@@ -14,6 +14,7 @@
  * @to:		the receiver, who lives as long as the node is referenced
  * @ident:	who the receiver is and in whose cgroup, referenced, or NULL
  * @message:	what is on the way to it; NULL when refused or delivered
+ * @n_attached:	how many handles were attached, or dead, before there was no memory
  * @lost:	whether there is no memory for this reply: then it is dropped
  * @error:	why it was refused, or 0
  */
@@ -22,12 +23,14 @@ struct bus1_leg {
 	struct bus1_peer *to;
 	struct bus1_ident *ident;
 	struct bus1_message *message;
+	size_t n_attached;
 	bool lost;
 	int error;
 };
 
 bool bus1_leg_may_skip(u32 flags, int err);
-int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message);
+int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message,
+			bool sync);
 int bus1_legs_commit(struct bus1_peer *from, struct bus1_leg *legs, size_t n,
 		     u32 flags, size_t *n_sent);
 

@@ -82,6 +82,9 @@ static_assert(BUS1_GUARANTEED(BUS1_USER_BYTES / BUS1_PEER_SHARE, 3) >= SZ_1M);
  */
 #define BUS1_POOL_SIZE		(1ULL << 40)
 
+/* A message has room for so many handles and descriptors without more memory. */
+#define BUS1_INLINE_ITEMS	4
+
 /* How many steps are made under one spin lock, or with preemption off. */
 #define BUS1_BATCH		64
 

@@ -6,6 +6,7 @@
 #include <linux/bug.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "message.h"
@@ -20,7 +21,8 @@ static struct kmem_cache *message_cache;
 int __init bus1_message_init(void)
 {
 	message_cache = kmem_cache_create("bus1_message",
-					  sizeof(struct bus1_message), 0,
+					  sizeof(struct bus1_message) +
+					  BUS1_INLINE_ITEMS * sizeof(void *), 0,
 					  SLAB_ACCOUNT | SLAB_PANIC, NULL);
 	return 0;
 }
@@ -45,9 +47,12 @@ static void init_message(struct bus1_message *message, struct bus1_space *space,
 	message->n_moved = shape->n_moved;
 	message->n_fds = shape->n_fds;
 	message->fds_charged = false;
-	message->written = false;
+	message->written = 0;
 	message->handles = (void *)(message + 1);
 	message->files = (void *)(message->handles + shape->n_handles);
+	if (shape->n_handles + shape->n_fds)
+		memset(message->handles, 0,
+		       (shape->n_handles + shape->n_fds) * sizeof(void *));
 }
 
 /**
@@ -66,14 +71,14 @@ struct bus1_message *bus1_message_new(struct bus1_space *space,
 	size_t n_pointers = shape->n_handles + shape->n_fds;
 	struct bus1_message *message;
 
-	if (n_pointers)
-		message = kvzalloc(sizeof(*message) +
+	if (n_pointers > BUS1_INLINE_ITEMS)
+		message = kvmalloc(sizeof(*message) +
 				   n_pointers * sizeof(void *), gfp);
 	else
 		message = kmem_cache_alloc(message_cache, gfp);
 	if (!message)
 		return NULL;
-	message->plain = !n_pointers;
+	message->plain = n_pointers <= BUS1_INLINE_ITEMS;
 	init_message(message, space, pool, shape);
 	return message;
 }
@@ -211,7 +216,7 @@ static int charge_spare_locked(struct bus1_space *space, struct bus1_pool *pool,
 	struct bus1_message *spare = space->spare;
 	int err;
 
-	if (!spare || shape->n_handles || shape->n_fds)
+	if (!spare || shape->n_handles + shape->n_fds > BUS1_INLINE_ITEMS)
 		return -ENOMEM;
 	init_message(spare, space, pool, shape);
 	err = charge_locked(spare, claim, more);
@@ -330,14 +335,15 @@ int bus1_message_charge_own(struct bus1_message *message)
  * @space:	receiver
  * @pool:	the receiver's pool
  * @shape:	as many bytes, handles and files as may come
+ * @gfp:	how to allocate
  * @message:	the message
  *
- * Charged is also the handle that the reply's node is.
+ * Charged is also the handle that the reply is, and left to it.
  *
  * Return: 0, -ESHUTDOWN, -ENOBUFS, -ENOMEM.
  */
 int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
-			const struct bus1_shape *shape,
+			const struct bus1_shape *shape, gfp_t gfp,
 			struct bus1_message **message)
 {
 	struct bus1_message *new = NULL;
@@ -352,10 +358,12 @@ int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
 		else
 			err = charge_spare_locked(space, pool, shape, NULL, 1,
 						  message);
+		if (!err)
+			(new ?: *message)->charged.of[BUS1_HANDLES]--;
 		spin_unlock(&space->data);
 		if (err != -ENOMEM || new)
 			break;
-		new = bus1_message_new(space, pool, shape, GFP_KERNEL_ACCOUNT);
+		new = bus1_message_new(space, pool, shape, gfp);
 		if (!new)
 			return -ENOMEM;
 	}
@@ -369,19 +377,21 @@ int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
 /**
  * bus1_message_trim_locked() - give back what a reply does not need
  * @message:	reply that is complete; its receiver's @data is held
+ *
+ * What an attempt that failed may have written to stays, charged.
  */
 void bus1_message_trim_locked(struct bus1_message *message)
 {
+	u64 size = max(bus1_message_size(message), message->written);
 	struct bus1_amount need, less;
 	enum bus1_resource r;
 
 	get_amount(message, &need);
+	need.of[BUS1_BYTES] = size;
 	for (r = 0; r < BUS1_RESOURCES; r++)
 		less.of[r] = message->charged.of[r] - need.of[r];
 	bus1_message_uncharge_locked(message, &less);
-	if (!message->written)
-		bus1_pool_shrink(message->pool, &message->slice,
-				 bus1_message_size(message));
+	bus1_pool_shrink(message->pool, &message->slice, size);
 }
 
 /**
@@ -400,6 +410,32 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
 	bus1_quota_uncharge(&message->space->quota, message->claim, &less);
 	for (r = 0; r < BUS1_RESOURCES; r++)
 		message->charged.of[r] -= less.of[r];
+}
+
+/**
+ * bus1_message_prepare_tail() - make sure that handles and files can be told
+ * @message:	message whose payload was written
+ * @add:	whether to allocate pages that are not there
+ *
+ * What deliver.c writes behind the payload needs its pages now: it may not fail for
+ * want of them. Where the payload ends its page is there.
+ *
+ * Return: 0, or as bus1_pool_fill().
+ */
+int bus1_message_prepare_tail(struct bus1_message *message, bool add)
+{
+	const void *zeros = page_address(ZERO_PAGE(0));
+	u64 start = message->slice.offset;
+	u64 at = start + message->n_bytes;
+	u64 end = start + bus1_message_size(message);
+	int err = 0;
+
+	if (message->n_bytes)
+		at = round_up(at, PAGE_SIZE);
+	for (; at < end && !err; at = round_down(at, PAGE_SIZE) + PAGE_SIZE)
+		err = bus1_pool_fill(message->pool, &message->slice, at - start,
+				     zeros, 1, add);
+	return err;
 }
 
 /**
@@ -503,6 +539,31 @@ void bus1_message_drop_handles(struct bus1_message *message)
 }
 
 /**
+ * bus1_message_drop_reply() - let go of a reply handle
+ * @reply:	reply that is in no tree; may be gone afterwards
+ * @holder:	who had it
+ */
+void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder)
+{
+	struct bus1_space *requester = reply->requester;
+	struct bus1_message *room;
+	bool wake;
+
+	spin_lock(&requester->data);
+	room = bus1_reply_drop_locked(reply, &wake);
+	if (room)
+		bus1_message_uncharge_locked(room, &room->charged);
+	spin_unlock(&requester->data);
+
+	if (wake)
+		bus1_space_wake(requester);
+	bus1_reply_leave_holder(reply, holder);
+	/* It carries nothing, and its peer is kept by the reply. */
+	bus1_message_free(room);
+	bus1_reply_put(reply);
+}
+
+/**
  * bus1_message_drop_replies() - drop the reply handles that a message carries
  * @message:	message that was addressed to whoever @message->space is
  */
@@ -510,14 +571,12 @@ void bus1_message_drop_replies(struct bus1_message *message)
 {
 	struct bus1_reply *reply, *next;
 
-	/* What is freed here was to hold a reply, and carries nothing yet. */
 	if (message->asks)
-		bus1_message_free(bus1_reply_drop(message->asks,
-						  message->space));
+		bus1_message_drop_reply(message->asks, message->space);
 	message->asks = NULL;
 	list_for_each_entry_safe(reply, next, &message->moved, moved) {
-		list_del(&reply->moved);
-		bus1_message_free(bus1_reply_drop(reply, message->space));
+		list_del_init(&reply->moved);
+		bus1_message_drop_reply(reply, message->space);
 	}
 }
 
@@ -531,9 +590,11 @@ void bus1_message_drop_files(struct bus1_message *message)
 {
 	u32 i;
 
-	for (i = 0; i < message->n_fds; i++)
+	for (i = 0; i < message->n_fds; i++) {
 		if (message->files[i])
 			fput(message->files[i]);
+		message->files[i] = NULL;
+	}
 	if (message->fds_charged)
 		bus1_user_uncharge_fds(message->sender->user, message->n_fds);
 	message->fds_charged = false;

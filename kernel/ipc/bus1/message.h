@@ -44,9 +44,10 @@ struct bus1_shape {
  * @n_moved:	number of @moved; NULL in @handles stands for each
  * @n_fds:	number of @files
  * @fds_charged: whether @files count against the sender's user
- * @plain:	whether it has no room for handles and files; constant
- * @written:	whether an earlier attempt to fill it failed, so that pages may be
- *		there that it does not need; a reply's holder's
+ * @plain:	whether it has room for BUS1_INLINE_ITEMS handles and files, and no
+ *		more; constant
+ * @written:	up to where attempts to fill it that failed may have written pages; a
+ *		reply's holder's
  * @handles:	carried references, NULL where the node was dead already
  * @files:	carried files, each with a reference
  *
@@ -74,7 +75,7 @@ struct bus1_message {
 	u32 n_fds;
 	bool fds_charged;
 	bool plain;
-	bool written;
+	u64 written;
 	struct bus1_handle **handles;
 	struct file **files;
 };
@@ -93,12 +94,13 @@ void bus1_message_free(struct bus1_message *message);
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp);
 int bus1_message_charge_own(struct bus1_message *message);
 int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
-			const struct bus1_shape *shape,
+			const struct bus1_shape *shape, gfp_t gfp,
 			struct bus1_message **message);
 void bus1_message_trim_locked(struct bus1_message *message);
 void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);
 
+int bus1_message_prepare_tail(struct bus1_message *message, bool add);
 int bus1_message_attach(struct bus1_message *message, u32 i,
 			struct bus1_node *node, struct bus1_space *from,
 			gfp_t gfp);
@@ -108,6 +110,7 @@ void bus1_message_share(struct bus1_message *message);
 int bus1_message_take_files(struct bus1_message *message,
 			    struct file **files);
 void bus1_message_drop_handles(struct bus1_message *message);
+void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_message_drop_replies(struct bus1_message *message);
 void bus1_message_drop_files(struct bus1_message *message);
 

@@ -62,7 +62,7 @@ static int find_reply(struct bus1_name *name, struct bus1_space *space, u64 id)
  * @id:		ID, with BUS1_HANDLE_FLAG_NEW to create a node
  *
  * Return: 0; -EBUSY if another call uses the reply handle, and the caller is to undo
- * what it did, to wait, bus1_reply_wait_unclaimed(), and to begin anew; -ENXIO if
+ * what it did, to wait, bus1_reply_wait_free(), and to begin anew; -ENXIO if
  * there is no such handle; -EEXIST if the node to create
  * exists; -ENOBUFS if @space may have no more handles; -ENOMEM.
  */
@@ -111,7 +111,7 @@ void bus1_name_unclaim(struct bus1_name *name, struct bus1_space *space)
 	if (!drop)
 		return;
 	bus1_reply_unlink(reply, space);
-	bus1_message_free(bus1_reply_drop(reply, space));
+	bus1_message_drop_reply(reply, space);
 }
 
 /**

@@ -417,6 +417,7 @@ int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial)
 
 	if (offset == BUS1_OFFSET_INVALID)
 		return 0;
+	mutex_lock(&peer->space.local);
 	spin_lock(&peer->space.data);
 	if (peer->space.down)
 		err = -ESHUTDOWN;
@@ -427,6 +428,7 @@ int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial)
 	else
 		err = err ?: -ENXIO;
 	spin_unlock(&peer->space.data);
+	mutex_unlock(&peer->space.local);
 	if (!err)
 		bus1_message_free(bus1_message_of(slice));
 	return err;
@@ -524,7 +526,7 @@ static void release_victim(struct bus1_space *space, struct victim *victim)
 		return;
 	}
 	bus1_reply_unlink(victim->reply, space);
-	bus1_message_free(bus1_reply_drop(victim->reply, space));
+	bus1_message_drop_reply(victim->reply, space);
 }
 
 /**
@@ -561,7 +563,7 @@ int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 		for (i = 0; !err && i < n; i++)
 			release_victim(&peer->space, &victims[i]);
 		mutex_unlock(&peer->space.local);
-	} while (err == -EAGAIN && !(err = bus1_reply_wait_unclaimed(busy)));
+	} while (err == -EAGAIN && !(err = bus1_reply_wait_free(busy)));
 
 	if (victims != few)
 		kvfree(victims);

@@ -90,4 +90,15 @@ int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 		   struct bus1_pool *from, const struct bus1_slice *from_slice,
 		   u64 n, bool add);
 
+/**
+ * bus1_slice_end() - where a slice ends
+ * @slice:	slice
+ *
+ * Return: offset in the pool.
+ */
+static inline u64 bus1_slice_end(const struct bus1_slice *slice)
+{
+	return slice->offset + slice->size;
+}
+
 #endif /* _BUS1_POOL_H */

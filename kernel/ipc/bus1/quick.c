@@ -6,14 +6,16 @@
 /**
  * DOC: the quick way
  *
- * Most messages are plain: bytes for one destination, perhaps with a reply asked
- * for. Most receivers are quiet: their pages are there, and so is a message. Such a
- * message is sent here in one go, in the same steps as in send.c.
+ * Most messages are plain: bytes for one destination, few handles and files, perhaps
+ * a reply that is asked for. Most receivers are quiet: their pages are there, and so
+ * is a message. Such a message is sent here in one go, in the same steps as in
+ * send.c.
  *
- * Nothing that goes wrong is told here, and nothing is waited for. It is undone, and
- * send.c does it again and finds the reason.
+ * Nothing that goes wrong is told here. It is undone, and send.c does it again and
+ * finds the reason.
  */
 
+#include <linux/sched/mm.h>
 #include <linux/uio.h>
 
 #include "answer.h"
@@ -25,6 +27,7 @@
  * @send:	what was asked for
  * @ident:	who sends, referenced
  * @name:	destination
+ * @items:	carried handles
  * @asks:	reply that it asks for, or NULL
  * @message:	the message, or NULL
  * @serial:	of the slice to release
@@ -34,6 +37,7 @@ struct quick {
 	struct bus1_send *send;
 	struct bus1_ident *ident;
 	struct bus1_name name;
+	struct bus1_node *items[BUS1_INLINE_ITEMS];
 	struct bus1_reply *asks;
 	struct bus1_message *message;
 	u64 serial;
@@ -41,10 +45,25 @@ struct quick {
 
 static bool is_plain(const struct bus1_send *send)
 {
-	return send->n_destinations == 1 && !send->n_handles &&
-	       !send->n_files && !send->errors &&
-	       !(send->flags & ~BUS1_SEND_REPLY) &&
+	return send->n_destinations == 1 && !send->errors &&
+	       send->n_handles + send->n_files <= BUS1_INLINE_ITEMS &&
+	       !(send->flags & (BUS1_SEND_CONTINUE | BUS1_SEND_SEED)) &&
 	       !(send->destinations[0] & BUS1_HANDLE_FLAG_NEW);
+}
+
+/* Nodes that exist: what is new, or a reply handle, is not plain. */
+static int find_items(struct quick *q)
+{
+	struct bus1_handle *handle;
+	size_t i;
+
+	for (i = 0; i < q->send->n_handles; i++) {
+		handle = bus1_handle_find(&q->peer->space, q->send->handles[i]);
+		if (!handle || !handle->n_user)
+			return -ENXIO;
+		q->items[i] = bus1_node_get(handle->node);
+	}
+	return 0;
 }
 
 static int find_all(struct quick *q)
@@ -56,6 +75,8 @@ static int find_all(struct quick *q)
 	if (peer->space.down)
 		return -ESHUTDOWN;
 	err = bus1_name_find(&q->name, &peer->space, send->destinations[0]);
+	if (!err && send->n_handles)
+		err = find_items(q);
 	if (err)
 		return err;
 	if (send->flags & BUS1_SEND_REPLY)
@@ -74,6 +95,8 @@ static int build(struct quick *q, struct bus1_peer *to)
 {
 	const struct bus1_shape shape = {
 		.n_bytes = iov_iter_count(&q->send->payload),
+		.n_handles = q->send->n_handles,
+		.n_fds = q->send->n_files,
 	};
 	int err;
 
@@ -90,6 +113,27 @@ static int build(struct quick *q, struct bus1_peer *to)
 	if (!err)
 		q->message->dest = bus1_node_get(q->name.node);
 	return err;
+}
+
+static int attach(struct quick *q, struct bus1_peer *to)
+{
+	struct bus1_ident *ident;
+	struct mem_cgroup *old;
+	size_t i;
+	int err;
+
+	err = bus1_message_prepare_tail(q->message, false);
+	if (err || !q->send->n_handles)
+		return err ?: bus1_message_take_files(q->message,
+						      q->send->files);
+	ident = bus1_peer_ident(to);
+	old = set_active_memcg(ident->memcg);
+	for (i = 0; i < q->send->n_handles && !err; i++)
+		err = bus1_message_attach(q->message, i, q->items[i],
+					  &q->peer->space, BUS1_GFP_RECEIVER);
+	set_active_memcg(old);
+	bus1_ident_put(ident);
+	return err ?: bus1_message_take_files(q->message, q->send->files);
 }
 
 /* Until the commit nobody else sees what becomes of the reply handle. */
@@ -118,7 +162,7 @@ static int commit_message(struct quick *q, struct bus1_peer *to)
 		bus1_reply_open_locked(asks, &to->space, q->send->await);
 		spin_unlock(&q->peer->space.data);
 	}
-	err = bus1_leg_commit_one(q->peer, q->message);
+	err = bus1_leg_commit_one(q->peer, q->message, q->send->await);
 	if (err) {
 		q->message->asks = NULL;
 		return err;
@@ -184,7 +228,20 @@ static int run(struct quick *q)
 		return err;
 	iter = q->send->payload;
 	err = bus1_pool_write(&to->pool, &q->message->slice, &iter, false);
+	if (!err && (q->send->n_handles || q->send->n_files))
+		err = attach(q, to);
 	return err ?: commit(q, to);
+}
+
+static void put_all(struct quick *q)
+{
+	size_t i;
+
+	for (i = 0; i < q->send->n_handles; i++)
+		bus1_node_put(q->items[i]);
+	bus1_reply_put(q->name.busy);
+	bus1_node_put(q->name.node);
+	bus1_ident_put(q->ident);
 }
 
 /**
@@ -206,8 +263,6 @@ bool bus1_quick_send(struct bus1_peer *peer, struct bus1_send *send)
 		undo(&q);
 	else
 		bus1_peer_release_slice(peer, send->release, q.serial);
-	bus1_reply_put(q.name.busy);
-	bus1_node_put(q.name.node);
-	bus1_ident_put(q.ident);
+	put_all(&q);
 	return !err;
 }

@@ -211,6 +211,13 @@ static void settle_claim(struct bus1_quota *quota, struct bus1_claim *claim)
 	quota->idle = claim;
 }
 
+/* Most messages are bytes in a slice, and nothing else. */
+static enum bus1_resource end_of(const struct bus1_amount *amount)
+{
+	return amount->of[BUS1_HANDLES] | amount->of[BUS1_FDS] ?
+	       BUS1_RESOURCES : BUS1_HANDLES;
+}
+
 static __always_inline bool user_charge_one(struct ucounts *user, enum rlimit_type type,
 			    long max, u32 n)
 {
@@ -249,9 +256,9 @@ static void user_uncharge(struct ucounts *user, const struct bus1_amount *amount
 
 static bool user_charge(struct ucounts *user, const struct bus1_amount *amount)
 {
-	enum bus1_resource r;
+	enum bus1_resource r, end = end_of(amount);
 
-	for (r = 0; r < BUS1_RESOURCES; r++) {
+	for (r = 0; r < end; r++) {
 		if (!amount->of[r] ||
 		    user_charge_one(user, user_count[r],
 				    READ_ONCE(bus1_user_max[r]), amount->of[r]))
@@ -283,10 +290,10 @@ static int check_shares(const struct bus1_quota *quota,
 			const struct bus1_claim *claim,
 			const struct bus1_amount *amount)
 {
-	enum bus1_resource r;
+	enum bus1_resource r, end = end_of(amount);
 	int err = 0;
 
-	for (r = 0; r < BUS1_RESOURCES; r++) {
+	for (r = 0; r < end; r++) {
 		if (!amount->of[r])
 			continue;
 		if (2ULL * amount->of[r] > quota->max.of[r])
@@ -312,14 +319,14 @@ static int check_shares(const struct bus1_quota *quota,
 int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
 		      const struct bus1_amount *amount)
 {
-	enum bus1_resource r;
+	enum bus1_resource r, end = end_of(amount);
 	bool idle = true;
 	int err;
 
 	err = check_shares(quota, claim, amount);
 	if (!err && !user_charge(quota->user, amount))
 		err = -EXFULL;
-	for (r = 0; r < BUS1_RESOURCES && !err; r++) {
+	for (r = 0; r < end && !err; r++) {
 		if (!amount->of[r])
 			continue;
 		quota->n_claimants[r] += !claim->used.of[r];
@@ -365,10 +372,10 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 			 const struct bus1_amount *amount)
 {
-	enum bus1_resource r;
+	enum bus1_resource r, end = end_of(amount);
 	bool settle = false;
 
-	for (r = 0; r < BUS1_RESOURCES; r++) {
+	for (r = 0; r < end; r++) {
 		if (!amount->of[r])
 			continue;
 		user_uncharge_one(quota->user, user_count[r], amount->of[r]);

@@ -15,15 +15,15 @@ struct ucounts;
 /**
  * enum bus1_resource - what is limited
  * @BUS1_SLICES:	slices of the pool
- * @BUS1_HANDLES:	handles
  * @BUS1_BYTES:		bytes in slices
+ * @BUS1_HANDLES:	handles
  * @BUS1_FDS:		file descriptors in unread messages
  * @BUS1_RESOURCES:	how many there are
  */
 enum bus1_resource {
 	BUS1_SLICES,
-	BUS1_HANDLES,
 	BUS1_BYTES,
+	BUS1_HANDLES,
 	BUS1_FDS,
 	BUS1_RESOURCES,
 };

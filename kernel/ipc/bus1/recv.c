@@ -143,7 +143,7 @@ static int recv_queued(struct bus1_peer *peer, struct bus1_recv *recv)
 			bus1_reply_forget(reply);
 		return err;
 	}
-	if (has_more(entry))
+	if (space->queue.n_entries > 1 && has_more(entry))
 		recv->out->flags |= BUS1_MSG_FLAG_MORE;
 	spin_unlock(&space->data);
 
@@ -167,7 +167,7 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 		node = seed->handles[i] ? seed->handles[i]->node : NULL;
 		if (node)
 			err = bus1_message_attach(message, i, node, seed->space,
-						  GFP_KERNEL_ACCOUNT);
+						  BUS1_GFP_RECEIVER);
 	}
 	for (i = 0; i < seed->n_fds && !err; i++)
 		message->files[i] = get_file(seed->files[i]);
@@ -185,7 +185,7 @@ static struct bus1_message *new_from_seed(struct bus1_message *seed, int *err)
 	struct bus1_message *message;
 
 	message = bus1_message_new(seed->space, seed->pool, &shape,
-				   GFP_KERNEL_ACCOUNT);
+				   BUS1_GFP_RECEIVER);
 	*err = -ENOMEM;
 	if (!message)
 		return NULL;
@@ -275,18 +275,16 @@ int bus1_sleep(ktime_t *deadline)
 	return 0;
 }
 
-/* One message wakes one of those who wait, who takes it or passes the wake on. */
 static int sleep_once(struct bus1_peer *peer, ktime_t *deadline)
 {
 	DEFINE_WAIT(wait);
 	int err = 0;
 
-	prepare_to_wait_exclusive(&peer->space.waitq, &wait,
-				  TASK_INTERRUPTIBLE);
+	bus1_space_prepare_to_wait(&peer->space, &wait);
 	if (!is_readable(peer))
 		err = signal_pending(current) ? -ERESTARTSYS :
 						bus1_sleep(deadline);
-	finish_wait(&peer->space.waitq, &wait);
+	finish_wait(&peer->space.receivers, &wait);
 	return err;
 }
 
@@ -306,7 +304,7 @@ static int wait_readable(struct bus1_peer *peer, struct bus1_recv *recv)
 /* Who stops receiving lets the next waiter look at what is left. */
 static void pass_wake(struct bus1_peer *peer)
 {
-	if (waitqueue_active(&peer->space.waitq) && is_readable(peer))
+	if (waitqueue_active(&peer->space.receivers) && is_readable(peer))
 		bus1_space_wake(&peer->space);
 }
 

@@ -96,6 +96,7 @@ struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 	atomic_set(&reply->n_transit, 0);
 	reply->filling = false;
 	reply->message = NULL;
+	reply->charged = false;
 	reply->await = NULL;
 	reply->handed = false;
 	INIT_LIST_HEAD(&reply->moved);
@@ -254,21 +255,25 @@ void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
  * @reply:	reply that the caller has claimed
  * @to:		new holder
  *
- * Return: true, and bus1_reply_moved() is to follow; or false if the reply was
- * cancelled, and stays where it is.
+ * Return: 0, and bus1_reply_moved() is to follow; -EBUSY if it is being cancelled, and
+ * the caller is to wait, bus1_reply_wait_free(), and to begin anew; -ESTALE if it
+ * was cancelled, and stays where it is.
  */
-bool bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to)
+int bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to)
 {
-	bool open;
+	int err = 0;
 
 	spin_lock(&reply->requester->data);
-	open = reply->state == BUS1_REPLY_OPEN;
-	if (open) {
+	if (reply->state == BUS1_REPLY_CANCELLING)
+		err = -EBUSY;
+	else if (reply->state != BUS1_REPLY_OPEN)
+		err = -ESTALE;
+	if (!err) {
 		reply->holder = to;
 		atomic_inc(&reply->n_transit);
 	}
 	spin_unlock(&reply->requester->data);
-	return open;
+	return err;
 }
 
 /**
@@ -332,6 +337,25 @@ bool bus1_reply_arrive_locked(struct bus1_reply *reply,
 	return !reply->handed;
 }
 
+/*
+ * The handle that a reply is stays charged while its requester has something to
+ * receive, or its holder something to release: neither costs the other anything, and
+ * neither is free.
+ */
+static void settle_charge_locked(struct bus1_reply *reply)
+{
+	static const struct bus1_amount one = { .of[BUS1_HANDLES] = 1 };
+	struct bus1_space *space = reply->requester;
+
+	lockdep_assert_held(&space->data);
+
+	if (!reply->charged || reply->holder ||
+	    reply->state == BUS1_REPLY_DROPPED)
+		return;
+	reply->charged = false;
+	bus1_quota_uncharge(&space->quota, NULL, &one);
+}
+
 /**
  * bus1_reply_cancelled_locked() - nothing is to come any more
  * @reply:	reply whose requester's @data is held
@@ -342,6 +366,7 @@ void bus1_reply_cancelled_locked(struct bus1_reply *reply)
 
 	/* Pairs with the acquire in bus1_reply_wait_cancelled() and await.c. */
 	smp_store_release(&reply->state, BUS1_REPLY_CANCELLED);
+	settle_charge_locked(reply);
 	if (reply->await)
 		wake_up_interruptible(&reply->await->waitq);
 }
@@ -366,6 +391,7 @@ void bus1_reply_received_locked(struct bus1_reply *reply)
 	/* Pairs with the acquire in await.c: nobody touches it any more. */
 	smp_store_release(&reply->await, NULL);
 	WRITE_ONCE(reply->state, BUS1_REPLY_RECEIVED);
+	settle_charge_locked(reply);
 }
 
 /**
@@ -386,9 +412,7 @@ u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply)
 
 	if (!first || !bus1_place_before(&first->place, &reply->place))
 		return 0;
-	if (reply->before <= queue->n_popped)
-		return 1;
-	return min_t(u64, reply->before - queue->n_popped, U32_MAX);
+	return clamp_t(s64, reply->before - queue->n_popped, 1, U32_MAX);
 }
 
 /**
@@ -414,6 +438,8 @@ bool bus1_reply_leave_locked(struct bus1_await *await)
 	reply->handed = false;
 	bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
 	space->queued_bytes += reply->size;
+	/* One more is in front of those that came after it. */
+	space->queue.n_popped--;
 	return true;
 }
 
@@ -510,7 +536,7 @@ void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder)
 void bus1_reply_unclaim(struct bus1_reply *reply)
 {
 	reply->doomed = false;
-	/* Pairs with the acquire in bus1_reply_wait_unclaimed(). */
+	/* Pairs with the acquire in bus1_reply_wait_free(). */
 	smp_store_release(&reply->claimed, false);
 	/* Orders it before the look for a waiter. */
 	smp_mb();
@@ -518,24 +544,63 @@ void bus1_reply_unclaim(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_wait_unclaimed() - wait until the handle is used, moved or given back
- * @reply:	reply that was found claimed; the caller has a reference, no lock,
- *		and has claimed nothing. The reference is put
+ * bus1_reply_wait_free() - wait until nobody else uses a reply handle
+ * @reply:	reply that was found claimed, or being cancelled; the caller has a
+ *		reference, no lock, and has claimed nothing. The reference is put
+ *
+ * Both are over after a bounded number of steps of others.
  *
  * Return: 0, or -EINTR if the caller is killed.
  */
-int bus1_reply_wait_unclaimed(struct bus1_reply *reply)
+int bus1_reply_wait_free(struct bus1_reply *reply)
 {
 	int err;
 
 	err = wait_var_event_killable(&reply->claimed,
 				      !smp_load_acquire(&reply->claimed));
+	if (!err)
+		err = bus1_reply_wait_cancelled(reply);
 	bus1_reply_put(reply);
 	return err ? -EINTR : 0;
 }
 
-/* A notice that came too late is withdrawn, and none comes any more. */
-static void leave_holder(struct bus1_reply *reply, struct bus1_space *holder)
+/**
+ * bus1_reply_drop_locked() - nobody has the reply handle any more
+ * @reply:	reply that is in no tree; its requester's @data is held
+ * @wake:	set to whether the requester is to be woken
+ *
+ * If the reply was still to come, the requester is told that it will not. Afterwards
+ * bus1_reply_leave_holder() and bus1_reply_put() are to follow.
+ *
+ * Return: what was to hold the reply, for the caller to uncharge and free; or NULL.
+ */
+struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply,
+					    bool *wake)
+{
+	struct bus1_message *message = NULL;
+
+	lockdep_assert_held(&reply->requester->data);
+
+	*wake = false;
+	reply->holder = NULL;
+	if (reply->state == BUS1_REPLY_OPEN) {
+		message = reply->message;
+		reply->message = NULL;
+		*wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
+	}
+	settle_charge_locked(reply);
+	return message;
+}
+
+/**
+ * bus1_reply_leave_holder() - what concerns a reply is withdrawn from its holder
+ * @reply:	reply whose handle nobody has any more
+ * @holder:	who had it
+ *
+ * A notice that came too late is withdrawn, and none comes any more.
+ */
+void bus1_reply_leave_holder(struct bus1_reply *reply,
+			     struct bus1_space *holder)
 {
 	bool wake = false;
 
@@ -552,47 +617,30 @@ static void leave_holder(struct bus1_reply *reply, struct bus1_space *holder)
 		bus1_space_wake(holder);
 }
 
-/**
- * bus1_reply_drop() - nobody has the reply handle any more
- * @reply:	reply that is in no tree; may be gone afterwards
- * @holder:	who had it
- *
- * If the reply was still to come, the requester is told that it will not.
- *
- * Return: what was to hold the reply, for the caller to free; or NULL.
- */
-struct bus1_message *bus1_reply_drop(struct bus1_reply *reply,
-				     struct bus1_space *holder)
+/* A requester that goes down cancels what is open in the end. */
+static bool is_being_cancelled(const struct bus1_reply *reply)
 {
-	struct bus1_space *requester = reply->requester;
-	struct bus1_message *message = NULL;
-	bool wake = false;
-
-	spin_lock(&requester->data);
-	reply->holder = NULL;
-	if (reply->state == BUS1_REPLY_OPEN) {
-		message = reply->message;
-		reply->message = NULL;
-		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
+	/* Pairs with the release in bus1_reply_cancelled_locked(). */
+	switch (smp_load_acquire(&reply->state)) {
+	case BUS1_REPLY_OPEN:
+		return READ_ONCE(reply->requester->down);
+	case BUS1_REPLY_CANCELLING:
+		return true;
+	default:
+		return false;
 	}
-	spin_unlock(&requester->data);
-
-	if (wake)
-		bus1_space_wake(requester);
-	leave_holder(reply, holder);
-	bus1_reply_put(reply);
-	return message;
 }
 
 /**
  * bus1_reply_wait_cancelled() - wait until a cancellation is placed
- * @reply:	reply that was refused
+ * @reply:	reply that was refused; the caller has a reference and no lock
  *
  * The wait is for a bounded number of steps of the canceller.
+ *
+ * Return: 0, or -EINTR if the caller is killed: it can tell nobody then.
  */
-void bus1_reply_wait_cancelled(struct bus1_reply *reply)
+int bus1_reply_wait_cancelled(struct bus1_reply *reply)
 {
-	/* Pairs with the release in bus1_reply_cancelled_locked(). */
-	wait_var_event(&reply->state, smp_load_acquire(&reply->state) !=
-				      BUS1_REPLY_CANCELLING);
+	return wait_var_event_killable(&reply->state,
+				       !is_being_cancelled(reply)) ? -EINTR : 0;
 }

@@ -70,6 +70,8 @@ struct bus1_await {
  * @message:	memory and charge for the reply, then the reply, until it is
  *		received; the requester's @data, but for its contents, which
  *		belong to the holder while @filling
+ * @charged:	whether the handle that it is counts as used by the requester: as long
+ *		as either side can know it; the requester's @data
  * @await:	who waits for it, or NULL; the requester's @data
  * @handed:	whether what came was handed to @await past the queue; the
  *		requester's @data
@@ -106,6 +108,7 @@ struct bus1_reply {
 	atomic_t n_transit;
 	bool filling;
 	struct bus1_message *message;
+	bool charged;
 	struct bus1_await *await;
 	bool handed;
 	struct bus1_place place;
@@ -136,7 +139,7 @@ void bus1_reply_forget(struct bus1_reply *reply);
 
 void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
 			    struct bus1_await *await);
-bool bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to);
+int bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to);
 void bus1_reply_moved(struct bus1_reply *reply);
 void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to);
 bool bus1_reply_arrive_locked(struct bus1_reply *reply,
@@ -152,10 +155,12 @@ void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_unclaim(struct bus1_reply *reply);
-int bus1_reply_wait_unclaimed(struct bus1_reply *reply);
-struct bus1_message *bus1_reply_drop(struct bus1_reply *reply,
-				     struct bus1_space *holder);
-void bus1_reply_wait_cancelled(struct bus1_reply *reply);
+struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply,
+					    bool *wake);
+void bus1_reply_leave_holder(struct bus1_reply *reply,
+			     struct bus1_space *holder);
+int bus1_reply_wait_free(struct bus1_reply *reply);
+int bus1_reply_wait_cancelled(struct bus1_reply *reply);
 
 /**
  * bus1_reply_of() - the reply that an entry is embedded in

@@ -197,27 +197,41 @@ static int commit_seed(struct bus1_job *job)
 	return 0;
 }
 
-/* Those that were cancelled stay, and arrive as invalid. */
-static void move_replies(struct bus1_job *job)
+/*
+ * Those that were cancelled stay, and arrive as invalid. The local lock is held until
+ * it is clear whether they move, so nobody else finds them meanwhile.
+ */
+static int move_replies(struct bus1_job *job)
 {
 	struct bus1_leg *leg = &job->legs[0];
-	struct bus1_reply *reply;
+	struct bus1_name *name;
 	size_t i;
+	int err;
 
 	for (i = 0; job->n_replies && i < job->send->n_handles; i++) {
-		reply = job->names[i].reply;
-		if (!reply || !bus1_reply_move(reply, &leg->to->space))
+		name = &job->names[i];
+		err = name->reply ? bus1_reply_move(name->reply, &leg->to->space) :
+				    -ESTALE;
+		if (err == -EBUSY) {
+			job->busy = bus1_reply_get(name->reply);
+			return err;
+		}
+		if (err)
 			continue;
-		bus1_reply_get(reply);
-		bus1_reply_unlink(reply, &job->peer->space);
-		reply->index = i;
-		list_add_tail(&reply->moved, &leg->message->moved);
-		job->names[i].moved = true;
+		bus1_reply_get(name->reply);
+		bus1_reply_unlink(name->reply, &job->peer->space);
+		bus1_reply_unclaim(name->reply);
+		name->claimed = false;
+		name->moved = true;
+		name->reply->index = i;
+		list_add_tail(&name->reply->moved, &leg->message->moved);
 	}
+	return 0;
 }
 
 static void end_moves(struct bus1_job *job, int err)
 {
+	struct bus1_space *space = &job->peer->space;
 	struct bus1_name *name;
 	size_t i;
 
@@ -227,12 +241,10 @@ static void end_moves(struct bus1_job *job, int err)
 			continue;
 		if (err) {
 			list_del_init(&name->reply->moved);
-			bus1_reply_link(name->reply, &job->peer->space);
-			bus1_reply_move_back(name->reply, &job->peer->space);
+			bus1_reply_link(name->reply, space);
+			bus1_reply_move_back(name->reply, space);
 		} else {
 			bus1_reply_moved(name->reply);
-			bus1_reply_unclaim(name->reply);
-			name->claimed = false;
 		}
 		bus1_reply_put(name->reply);
 	}
@@ -266,7 +278,7 @@ static void pass_nodes(struct bus1_job *job)
 {
 	size_t i;
 
-	for (i = 0; i < job->send->n_handles; i++)
+	for (i = job->legs[0].n_attached; i < job->send->n_handles; i++)
 		if (job->names[i].node)
 			bus1_node_pass(job->names[i].node);
 }
@@ -325,10 +337,11 @@ static int commit(struct bus1_job *job)
 		err = bus1_peer_begin(job->peer);
 	if (err)
 		return err;
-	move_replies(job);
-	if (job->asks)
+	err = move_replies(job);
+	if (!err && job->asks)
 		open_reply(job);
-	err = commit_legs(job, &n_sent);
+	if (!err)
+		err = commit_legs(job, &n_sent);
 	if (job->asks)
 		end_request(job, err);
 	end_moves(job, err);
@@ -344,6 +357,9 @@ static void wait_for_deaths(struct bus1_job *job)
 		if (job->legs[i].error == -EHOSTUNREACH && !bus1_job_is_seed(job) &&
 		    job->legs[i].name.node)
 			bus1_node_wait_dead(job->legs[i].name.node);
+	if (job->refused)
+		bus1_reply_wait_cancelled(job->refused);
+	bus1_reply_put(job->refused);
 }
 
 static void tell_errors(struct bus1_job *job)
@@ -354,13 +370,12 @@ static void tell_errors(struct bus1_job *job)
 		job->send->errors[i] = job->legs[i].error;
 }
 
-/* Before the handle is given back: a thread that finds it may outrun the notice. */
-static void undo_answer(struct bus1_leg *leg)
+static void undo_answer(struct bus1_job *job, struct bus1_leg *leg)
 {
 	if (leg->message)
 		bus1_answer_abort(leg->name.reply, leg->message);
 	if (leg->error == -EHOSTUNREACH)
-		bus1_reply_wait_cancelled(leg->name.reply);
+		job->refused = bus1_reply_get(leg->name.reply);
 }
 
 /* What the call claimed can be used again, or goes with its peer. */
@@ -387,7 +402,7 @@ static void undo(struct bus1_job *job, int err)
 
 	for (i = 0; i < job->n_legs; i++) {
 		if (job->legs[i].name.reply)
-			undo_answer(&job->legs[i]);
+			undo_answer(job, &job->legs[i]);
 		else
 			bus1_message_free(job->legs[i].message);
 		bus1_ident_put(job->legs[i].ident);
@@ -423,6 +438,10 @@ static int try_send(struct bus1_job *job)
 	int err;
 
 	err = look_up(job);
+	/* What names cause goes before what charges cause. */
+	if (!err && job->asks &&
+	    bus1_node_is_unreachable(job->legs[0].name.node))
+		err = job->legs[0].error = -EHOSTUNREACH;
 	if (!err && job->asks)
 		err = bus1_ask_pay(job->peer, job->asks, job->ident);
 	if (!err)
@@ -484,6 +503,7 @@ static void reset_job(struct bus1_job *job)
 	job->n_replies = 0;
 	job->claimed = false;
 	job->busy = NULL;
+	job->refused = NULL;
 	if (bus1_job_is_seed(job))
 		job->legs[0].to = job->peer;
 }
@@ -500,7 +520,7 @@ static int run_job(struct bus1_job *job)
 		if (!err)
 			return 0;
 		if (err == -EBUSY) {
-			err = bus1_reply_wait_unclaimed(job->busy);
+			err = bus1_reply_wait_free(job->busy);
 			if (err)
 				return err;
 			continue;

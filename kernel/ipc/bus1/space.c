@@ -20,7 +20,8 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 	space->free = free;
 	mutex_init(&space->local);
 	spin_lock_init(&space->data);
-	init_waitqueue_head(&space->waitq);
+	init_waitqueue_head(&space->receivers);
+	init_waitqueue_head(&space->pollers);
 	space->handles = RB_ROOT;
 	space->next_id = 0;
 	space->n_handles = 0;
@@ -56,19 +57,58 @@ void bus1_space_put(struct bus1_space *space)
 	kref_put(&space->ref, free_space);
 }
 
+/* One message wakes one receiver: who takes it, or passes the wake on. */
+static void wake(struct bus1_space *space, bool sync)
+{
+	/*
+	 * wq_has_sleeper() orders this after the insertion. A receiver first
+	 * queues itself, then looks at the queue under the data lock.
+	 */
+	if (wq_has_sleeper(&space->receivers)) {
+		if (sync)
+			wake_up_interruptible_sync(&space->receivers);
+		else
+			wake_up_interruptible(&space->receivers);
+	}
+	if (waitqueue_active(&space->pollers))
+		wake_up_interruptible_poll(&space->pollers,
+					   EPOLLIN | EPOLLRDNORM);
+}
+
 /**
  * bus1_space_wake() - wake one receiver, and all pollers
  * @space:	space in whose queue something can be received
  */
 void bus1_space_wake(struct bus1_space *space)
 {
-	/*
-	 * wq_has_sleeper() orders this after the insertion. A receiver first
-	 * queues itself, then looks at the queue under the data lock.
-	 */
-	if (wq_has_sleeper(&space->waitq))
-		wake_up_interruptible_poll(&space->waitq,
-					   EPOLLIN | EPOLLRDNORM);
+	wake(space, false);
+}
+
+/**
+ * bus1_space_wake_sync() - bus1_space_wake() by who is about to sleep
+ * @space:	space in whose queue something can be received
+ */
+void bus1_space_wake_sync(struct bus1_space *space)
+{
+	wake(space, true);
+}
+
+/**
+ * bus1_space_prepare_to_wait() - queue up to receive
+ * @space:	space whose queue the caller looks at afterwards
+ * @wait:	the caller, for finish_wait()
+ *
+ * The thread that ran last is woken first: what it needs is still in the caches.
+ */
+void bus1_space_prepare_to_wait(struct bus1_space *space,
+				struct wait_queue_entry *wait)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&space->receivers.lock, flags);
+	__add_wait_queue_exclusive(&space->receivers, wait);
+	set_current_state(TASK_INTERRUPTIBLE);
+	spin_unlock_irqrestore(&space->receivers.lock, flags);
 }
 
 /**

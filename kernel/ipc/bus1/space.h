@@ -26,7 +26,8 @@ struct bus1_message;
  *		memory under it with page faults on
  * @data:	what other peers touch: the queue, the quota, the pool's lists,
  *		the nodes. Held for BUS1_BATCH steps at the most; never two
- * @waitq:	receivers and pollers
+ * @receivers:	threads that wait to receive, the last to come in front
+ * @pollers:	who polls
  * @handles:	handles that have an ID, by ID; @local
  * @next_id:	counter for IDs that the kernel chooses; @local
  * @n_nodes:	live nodes; @data
@@ -54,7 +55,8 @@ struct bus1_space {
 
 	struct mutex local;
 	spinlock_t data;
-	wait_queue_head_t waitq;
+	wait_queue_head_t receivers;
+	wait_queue_head_t pollers;
 
 	struct rb_root handles;
 	u64 next_id;
@@ -78,6 +80,9 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 		     void (*free)(struct bus1_space *space));
 void bus1_space_put(struct bus1_space *space);
 void bus1_space_wake(struct bus1_space *space);
+void bus1_space_wake_sync(struct bus1_space *space);
+void bus1_space_prepare_to_wait(struct bus1_space *space,
+				struct wait_queue_entry *wait);
 void bus1_space_lock_two(struct bus1_space *a, struct bus1_space *b);
 void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b);
 

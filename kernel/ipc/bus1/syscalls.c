@@ -205,8 +205,10 @@ static int transfer_ids(struct bus1_peer *from, struct bus1_peer *to,
  * @n:		how many
  * @flags:	0
  *
- * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, or
- * BUS1_HANDLE_FLAG_NEW with an ID that only the kernel may choose. -EFAULT: @src
+ * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, BUS1_HANDLE_FLAG_NEW
+ * with an ID that only the kernel may choose, or a reply handle that is given to
+ * its own peer or named twice. -EINTR: killed while another call uses a reply
+ * handle. -EFAULT: @src
  * or @dst. -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: either peer is
  * disconnected. -ENXIO: no such handle. -EEXIST: a node to create exists.
  * -ENOBUFS: either peer may have no more handles. -ENOMEM.
@@ -278,7 +280,8 @@ static int call_with_ids(int fd, const __u64 __user *user_ids, size_t n,
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags. -EFAULT: @handles.
  * -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: the peer is disconnected.
  * -ENXIO: no such handle. -ENOTUNIQ: one is named twice. -EBUSY: one is the
- * owner's last reference to a live node. -ENOMEM.
+ * owner's last reference to a live node. -EINTR: killed while another call uses a
+ * reply handle. -ENOMEM. Who releases a reply handle will not reply.
  */
 SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 		size_t, n, unsigned int, flags)
@@ -290,14 +293,15 @@ SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 /**
  * sys_bus1_nodes_destroy() - destroy nodes in one event
  * @fd:		peer that owns them
- * @nodes:	nodes
+ * @nodes:	nodes, and requests whose reply is not wanted any more
  * @n:		how many
  * @flags:	BUS1_DESTROY_*
  *
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags. -EFAULT: @nodes.
  * -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: the peer is disconnected.
- * -ENXIO: no such node. -EREMOTE: one is not the peer's own. -ESTALE: one is
- * destroyed already. -ENOTUNIQ: one is named twice. -ENOMEM.
+ * -ENXIO: no such node or request. -EREMOTE: one is not the peer's own. -ESTALE:
+ * one is destroyed already, or the reply or the notice that it will not come is
+ * there. -ENOTUNIQ: one is named twice. -ENOMEM.
  */
 SYSCALL_DEFINE4(bus1_nodes_destroy, int, fd, const __u64 __user *, nodes,
 		size_t, n, unsigned int, flags)

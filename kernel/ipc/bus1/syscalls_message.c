@@ -294,6 +294,7 @@ static int get_send(struct bus1_send *send, struct bus1_send_args *copy,
 	send->errors = NULL;
 	send->looked_up = false;
 	send->n_files = 0;
+	send->files = NULL;
 	send->reply.id = copy->reply_id;
 	send->reply.max_bytes = copy->reply_max_bytes;
 	send->reply.max_handles = copy->reply_max_handles;

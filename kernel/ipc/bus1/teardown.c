@@ -139,7 +139,7 @@ static void drop_replies(struct bus1_peer *peer)
 		if (reply->claimed)
 			continue;
 		bus1_reply_unlink(reply, space);
-		bus1_message_free(bus1_reply_drop(reply, space));
+		bus1_message_drop_reply(reply, space);
 		cond_resched();
 	}
 }
@@ -314,6 +314,34 @@ static void settle_peer(struct bus1_peer *peer)
 		       !smp_load_acquire(&peer->space.n_staged));
 }
 
+static struct bus1_reply *find_doomed(struct bus1_space *space)
+{
+	struct bus1_reply *reply;
+	struct rb_node *rb;
+
+	for (rb = rb_first(&space->owed); rb; rb = rb_next(rb)) {
+		reply = rb_entry(rb, struct bus1_reply, rb_owed);
+		if (reply->doomed)
+			return bus1_reply_get(reply);
+	}
+	return NULL;
+}
+
+/*
+ * Calls that used reply handles meanwhile fail now, and drop them. When a flush
+ * returns, what it did has its place, so wait for that.
+ */
+static void wait_for_doomed(struct bus1_peer *peer)
+{
+	struct bus1_reply *doomed;
+
+	do {
+		mutex_lock(&peer->space.local);
+		doomed = find_doomed(&peer->space);
+		mutex_unlock(&peer->space.local);
+	} while (doomed && !bus1_reply_wait_free(doomed));
+}
+
 /**
  * bus1_peer_disconnect() - end a peer's part on the bus
  * @peer:	peer
@@ -327,13 +355,15 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	if (!mark_down(peer))
 		return -ESHUTDOWN;
 
-	wake_up_interruptible_all(&peer->space.waitq);
+	wake_up_interruptible_all(&peer->space.receivers);
+	wake_up_interruptible_all(&peer->space.pollers);
 	settle_peer(peer);
 
 	mutex_lock(&peer->space.local);
 	drop_seed(peer);
 	flush_peer(peer);
 	mutex_unlock(&peer->space.local);
+	wait_for_doomed(peer);
 
 	bus1_message_drop_spare(&peer->space);
 	/* Otherwise the last slice that a sender still fills takes it along. */
@@ -376,5 +406,7 @@ int bus1_peer_reset(struct bus1_peer *peer, const struct bus1_peer_limits *limit
 	if (!err && limits)
 		err = bus1_peer_set_limits(peer, limits);
 	mutex_unlock(&peer->space.local);
+	if (flags & BUS1_RESET_FLUSH)
+		wait_for_doomed(peer);
 	return err;
 }

@@ -51,19 +51,25 @@ static void uncharge_gift(struct bus1_space *to, struct gift *gift)
 }
 
 /* A reply handle moves. One that was cancelled stays, and no handle arrives. */
-static void move_gift(struct bus1_space *from, struct bus1_space *to,
-		      struct gift *gift, u64 *id)
+static int move_gift(struct bus1_space *from, struct bus1_space *to,
+		     struct gift *gift, u64 *id)
 {
 	struct bus1_reply *reply = gift->name.reply;
+	int err;
 
-	if (!bus1_reply_move(reply, to))
-		return;
+	*id = BUS1_HANDLE_INVALID;
+	err = bus1_reply_move(reply, to);
+	if (err == -EBUSY)
+		gift->name.busy = bus1_reply_get(reply);
+	if (err)
+		return err == -ESTALE ? 0 : err;
 	bus1_reply_get(reply);
 	gift->name.moved = true;
 	gift->old = reply->handle;
 	bus1_reply_unlink(reply, from);
 	bus1_reply_show(reply, to);
 	*id = reply->handle;
+	return 0;
 }
 
 static void undo_move(struct bus1_space *from, struct bus1_space *to,
@@ -91,10 +97,6 @@ static int show_gift(struct bus1_space *from, struct bus1_space *to,
 	int err;
 
 	*id = BUS1_HANDLE_INVALID;
-	if (gift->name.reply) {
-		move_gift(from, to, gift, id);
-		return 0;
-	}
 	err = bus1_handle_attach(gift->name.node, from, to, GFP_KERNEL_ACCOUNT,
 				 &gift->handle);
 	if (err || !gift->handle)
@@ -164,7 +166,12 @@ static int give(struct bus1_space *from, struct bus1_space *to,
 		return -ESHUTDOWN;
 	err = find_gifts(from, to, transfer, gifts);
 	for (i = 0; i < transfer->n && !err; i++)
-		err = show_gift(from, to, &gifts[i], &transfer->to[i]);
+		if (!gifts[i].name.reply)
+			err = show_gift(from, to, &gifts[i], &transfer->to[i]);
+	/* Last: who cancels one waits for it, and what is above may take long. */
+	for (i = 0; i < transfer->n && !err; i++)
+		if (gifts[i].name.reply)
+			err = move_gift(from, to, &gifts[i], &transfer->to[i]);
 	return err ?: transfer->store(transfer);
 }
 
@@ -192,7 +199,7 @@ static int wait_for_busy(struct bus1_transfer *transfer, struct gift *gifts)
 
 	for (i = 0; i < transfer->n; i++)
 		if (gifts[i].name.busy)
-			return bus1_reply_wait_unclaimed(gifts[i].name.busy);
+			return bus1_reply_wait_free(gifts[i].name.busy);
 	return 0;
 }
 

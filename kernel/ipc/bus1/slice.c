@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: the slices of a pool
+ *
+ * Where they lie, and which of them the receiver may release; see pool.c.
+ */
+
+#include <linux/bug.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
+
+#include "limits.h"
+#include "pool.h"
+
+static bool is_last(const struct bus1_pool *pool, const struct bus1_slice *slice)
+{
+	return list_is_last(&slice->entry, &pool->slices);
+}
+
+static void link_gap(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct rb_node **link = &pool->gaps.rb_node, *parent = NULL;
+	struct bus1_slice *other;
+
+	while (*link) {
+		parent = *link;
+		other = rb_entry(parent, struct bus1_slice, rb_gap);
+		if (slice->gap < other->gap ||
+		    (slice->gap == other->gap && slice->offset < other->offset))
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&slice->rb_gap, parent, link);
+	rb_insert_color(&slice->rb_gap, &pool->gaps);
+}
+
+static void set_gap(struct bus1_pool *pool, struct bus1_slice *slice, u64 gap)
+{
+	bool sorted = !is_last(pool, slice);
+
+	if (slice->gap && sorted)
+		rb_erase(&slice->rb_gap, &pool->gaps);
+	slice->gap = gap;
+	if (gap && sorted)
+		link_gap(pool, slice);
+}
+
+/* The smallest gap that is large enough; of equal ones the lowest. */
+static struct bus1_slice *find_gap(struct bus1_pool *pool, u64 size)
+{
+	struct rb_node *rb = pool->gaps.rb_node;
+	struct bus1_slice *slice, *found;
+
+	found = list_last_entry(&pool->slices, struct bus1_slice, entry);
+	if (found->gap < size)
+		found = NULL;
+	while (rb) {
+		slice = rb_entry(rb, struct bus1_slice, rb_gap);
+		if (slice->gap >= size) {
+			found = slice;
+			rb = rb->rb_left;
+		} else {
+			rb = rb->rb_right;
+		}
+	}
+	return found;
+}
+
+/**
+ * bus1_pool_alloc() - allocate a slice
+ * @pool:	pool
+ * @slice:	slice to allocate
+ * @size:	its size; one of 0 bytes has an offset of its own all the same
+ *
+ * Return: 0, or -EXFULL if there is no gap of this size.
+ */
+int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size)
+{
+	struct bus1_slice *prev;
+	bool last;
+
+	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
+	prev = find_gap(pool, size);
+	if (!prev)
+		return -EXFULL;
+
+	last = is_last(pool, prev);
+	if (!last)
+		rb_erase(&prev->rb_gap, &pool->gaps);
+	slice->offset = bus1_slice_end(prev);
+	slice->size = size;
+	slice->gap = prev->gap - size;
+	slice->published = false;
+	prev->gap = 0;
+	list_add(&slice->entry, &prev->entry);
+	if (!last && slice->gap)
+		link_gap(pool, slice);
+	return 0;
+}
+
+/**
+ * bus1_pool_shrink() - give back the end of a slice
+ * @pool:	pool
+ * @slice:	allocated slice, of whose end no page was ever written
+ * @size:	how much is needed of it
+ */
+void bus1_pool_shrink(struct bus1_pool *pool, struct bus1_slice *slice,
+		      u64 size)
+{
+	u64 less;
+
+	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
+	less = slice->size - size;
+	if (!less)
+		return;
+	slice->size = size;
+	set_gap(pool, slice, slice->gap + less);
+}
+
+/**
+ * bus1_pool_free() - free a slice
+ * @pool:	pool
+ * @slice:	allocated slice
+ */
+void bus1_pool_free(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct bus1_slice *prev = list_prev_entry(slice, entry);
+	bool last = is_last(pool, slice);
+
+	if (slice->published)
+		bus1_pool_unpublish(pool, slice);
+	if (prev->gap)
+		rb_erase(&prev->rb_gap, &pool->gaps);
+	if (slice->gap && !last)
+		rb_erase(&slice->rb_gap, &pool->gaps);
+	prev->gap += slice->size + slice->gap;
+	list_del(&slice->entry);
+	slice->size = 0;
+	slice->gap = 0;
+	if (!last)
+		link_gap(pool, prev);
+}
+
+static bool page_is_pinned(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio;
+	bool pinned = false;
+	int expected;
+
+	rcu_read_lock();
+	folio = xa_load(&mapping->i_pages, index);
+	if (folio && !xa_is_value(folio)) {
+		/* A page that is not on its LRU yet is held by a batch. */
+		expected = 1 + folio_mapcount(folio) + !folio_test_lru(folio);
+		pinned = folio_ref_count(folio) > expected;
+	}
+	rcu_read_unlock();
+	return pinned;
+}
+
+/**
+ * bus1_pool_retire() - prepare a slice to be freed
+ * @pool:	pool
+ * @slice:	allocated slice; grows over the free bytes of its pages if some
+ *		of these pages have to be punched
+ *
+ * Return: true if bus1_pool_punch() is to be called before bus1_pool_free(),
+ * and without the lock that serialises access to @pool.
+ */
+bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct bus1_slice *prev = list_prev_entry(slice, entry);
+	u64 floor = bus1_slice_end(prev), ceiling = bus1_slice_end(slice) + slice->gap;
+	u64 start = max(round_down(slice->offset, PAGE_SIZE), floor);
+	u64 end = min(round_up(bus1_slice_end(slice), PAGE_SIZE), ceiling);
+	u64 first = round_up(start, PAGE_SIZE);
+	u64 last = round_down(end, PAGE_SIZE);
+	bool punch = last > BUS1_POOL_CACHE;
+	u64 at;
+
+	if (slice->published)
+		bus1_pool_unpublish(pool, slice);
+	if (first >= last || !pool->file)
+		return false;
+	for (at = first; !punch && at < last; at += PAGE_SIZE)
+		punch = page_is_pinned(pool->file->f_mapping, at >> PAGE_SHIFT);
+	if (!punch)
+		return false;
+
+	/* The end first: it moves the gap of @slice, the start that of @prev. */
+	set_gap(pool, slice, ceiling - end);
+	slice->size = end - slice->offset;
+	if (start < slice->offset)
+		set_gap(pool, prev, start - floor);
+	slice->size += slice->offset - start;
+	slice->offset = start;
+	return true;
+}
+
+/**
+ * bus1_pool_punch() - give the pages of a retired slice back to the system
+ * @pool:	pool
+ * @slice:	slice for which bus1_pool_retire() returned true
+ *
+ * Sleeps.
+ */
+void bus1_pool_punch(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct address_space *mapping = pool->file->f_mapping;
+	u64 at = round_up(slice->offset, PAGE_SIZE);
+	u64 last = round_down(bus1_slice_end(slice), PAGE_SIZE);
+
+	might_sleep();
+	for (; at < last && at < BUS1_POOL_CACHE; at += PAGE_SIZE)
+		if (page_is_pinned(mapping, at >> PAGE_SHIFT))
+			shmem_truncate_range(mapping->host, at,
+					     at + PAGE_SIZE - 1);
+	if (at < last)
+		shmem_truncate_range(mapping->host, at, last - 1);
+}
+
+/**
+ * bus1_pool_publish() - let the receiver release a slice
+ * @pool:	pool
+ * @slice:	allocated slice
+ */
+void bus1_pool_publish(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	struct rb_node **link = &pool->published.rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		if (slice->offset <
+		    rb_entry(parent, struct bus1_slice, rb_offset)->offset)
+			link = &parent->rb_left;
+		else
+			link = &parent->rb_right;
+	}
+	rb_link_node(&slice->rb_offset, parent, link);
+	rb_insert_color(&slice->rb_offset, &pool->published);
+	slice->serial = ++pool->n_published;
+	slice->published = true;
+}
+
+/**
+ * bus1_pool_unpublish() - take a slice from the receiver
+ * @pool:	pool
+ * @slice:	published slice
+ */
+void bus1_pool_unpublish(struct bus1_pool *pool, struct bus1_slice *slice)
+{
+	rb_erase(&slice->rb_offset, &pool->published);
+	slice->published = false;
+}
+
+/**
+ * bus1_pool_find() - find a published slice
+ * @pool:	pool
+ * @offset:	where it begins
+ *
+ * Return: the slice, or NULL.
+ */
+struct bus1_slice *bus1_pool_find(struct bus1_pool *pool, u64 offset)
+{
+	struct rb_node *rb = pool->published.rb_node;
+	struct bus1_slice *slice;
+
+	while (rb) {
+		slice = rb_entry(rb, struct bus1_slice, rb_offset);
+		if (offset == slice->offset)
+			return slice;
+		rb = offset < slice->offset ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
