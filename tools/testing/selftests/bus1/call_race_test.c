@@ -248,8 +248,12 @@ static void check(struct __test_metadata *_metadata,
 	case DISCONNECT:
 		EXPECT_TRUE(won && !f.drops && f.replies <= sent);
 		EXPECT_TRUE(sent || self->replied == -EHOSTUNREACH);
-		if (rival == FLUSH)
-			EXPECT_TRUE(peer_is_clean(self->t.client.fd));
+		if (rival == FLUSH) {
+			EXPECT_TRUE(usage_is_only(self->t.client.fd, !sent));
+			EXPECT_EQ(sent ? -ENXIO : 0,
+				  release_one(self->t.server.fd, self->h));
+			EXPECT_TRUE(usage_is_only(self->t.client.fd, 0));
+		}
 		break;
 	case RELEASE:
 		EXPECT_TRUE(sent != won);

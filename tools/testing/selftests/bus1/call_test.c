@@ -304,7 +304,9 @@ TEST_F(call, ends_with_estale_when_flushed)
 	JOIN(&self->w);
 	EXPECT_EQ(0, self->c.result);
 	EXPECT_EQ(-ESTALE, self->c.own.error);
-	EXPECT_TRUE(peer_is_clean(self->client));
+	EXPECT_TRUE(usage_is_only(self->client, 1));
+	EXPECT_EQ(0, release_one(self->server, take(&self->t.server)));
+	EXPECT_TRUE(usage_is_only(self->client, 0));
 }
 
 TEST_F(call, ends_with_eshutdown_when_disconnected)

@@ -319,6 +319,9 @@ TEST_F_TIMEOUT(thread, gets_its_reply_whoever_receives_on_the_same_peer, 120)
 	start(_metadata, self, rw, rj, receive, 2, false);
 	start(_metadata, self, &rw[2], &rj[2], chatter, 1, false);
 	start(_metadata, self, sw, sj, serve_calls, SERVERS, false);
+	/* With one processor the callers could be done before it began. */
+	while (!LOAD(&self->n->received))
+		sched_yield();
 	start(_metadata, self, cw, cj, call_run, 8, false);
 	join(_metadata, cw, 8);
 	STORE(&self->n->stop, 1);

@@ -498,10 +498,10 @@ static inline void *ptr_readonly(void)
 	return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-/* An address that belongs to the kernel. */
+/* An address that belongs to the kernel, also where stacks end at 0xffffe000. */
 static inline void *ptr_kernel(void)
 {
-	return (void *)(uintptr_t)(ULONG_MAX - 0x7fff);
+	return (void *)(uintptr_t)(ULONG_MAX - 0x1fff);
 }
 
 /* @size writable bytes, zeroed, directly in front of an inaccessible page. */

@@ -106,7 +106,7 @@ static inline bool is_empty(const struct peer *p)
 	return recv_msg(p, &r) == -EAGAIN;
 }
 
-/* Replies that this peer holds the handles of, and that it waits for. */
+/* Replies that this peer holds the handles of, and that it has not received. */
 static inline long long owed(int fd)
 {
 	return fdinfo_value(fd, "owed", 0);
@@ -158,6 +158,24 @@ static inline bool usage_is(int fd, const struct usage *old)
 			return false;
 		}
 	return true;
+}
+
+/*
+ * The same, and one handle for each of @n requests that were cancelled and whose
+ * reply handles somebody has, or whose drops nobody has received.
+ */
+static inline bool usage_is_and(int fd, const struct usage *old, __u64 n)
+{
+	struct usage u = *old;
+
+	u.handles += n;
+	return usage_is(fd, &u);
+}
+
+/* Nothing at all but that. */
+static inline bool usage_is_only(int fd, __u64 n)
+{
+	return usage_is_and(fd, &(struct usage){ 0 }, n);
 }
 
 /*

@@ -36,14 +36,21 @@ FIXTURE_TEARDOWN(cancel)
 #define CANCEL()	destroy_one(self->client, ASKED)
 #define ASK(id)		ask(self->client, self->t.to_server, id)
 
+/* But for one handle, until the holder lets go. */
 TEST_F(cancel, gives_budget_and_name_back_at_once)
 {
 	__u64 id = ASKED | NEW, out;
 
 	TAKE();
 	EXPECT_EQ(0, CANCEL());
-	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
 	EXPECT_EQ(0, sys_transfer(self->client, -1, &id, &out, 1, 0));
+	/* And one for the node. */
+	EXPECT_EQ(self->t.at_client.handles + 2,
+		  query(self->client).used_handles);
+	EXPECT_EQ(0, release_one(self->server, self->h));
+	EXPECT_EQ(self->t.at_client.handles + 1,
+		  query(self->client).used_handles);
 }
 
 TEST_F(cancel, tells_the_holder)
@@ -75,10 +82,11 @@ TEST_F(cancel, tells_no_holder_that_has_let_go)
 TEST_F(cancel, of_an_unread_request_is_told_after_it)
 {
 	EXPECT_EQ(0, CANCEL());
-	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
 	TAKE();
 	EXPECT_EQ(-EHOSTUNREACH, send_bytes(self->server, self->h, "x", 1));
 	EXPECT_TRUE(next_is(&self->t.server, BUS1_MSG_NODE_DESTROY, self->h));
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
 	EXPECT_EQ(0, release_one(self->server, self->h));
 	EXPECT_TRUE(trio_is_idle(&self->t));
 }
@@ -91,6 +99,7 @@ TEST_F(cancel, of_an_unread_request_is_not_told_once_that_is_flushed)
 	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_NODE_DESTROY,
 			    self->t.to_server));
 	EXPECT_TRUE(is_empty(&self->t.client));
+	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
 }
 
 TEST_F(cancel, is_stale_once_the_reply_is_sent)
@@ -227,9 +236,10 @@ TEST_F(cancel, reaches_a_handle_in_an_unread_message)
 	TAKE();
 	ASSERT_EQ(0, send_handles(self->server, self->t.to_worker, &self->h, 1));
 	EXPECT_EQ(0, CANCEL());
-	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
 	k = take_handle(&self->t.worker);
 	EXPECT_NE(INVALID, k);
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
 	EXPECT_TRUE(next_is(&self->t.worker, BUS1_MSG_NODE_DESTROY, k));
 	EXPECT_EQ(0, release_one(self->t.worker.fd, k));
 	EXPECT_TRUE(is_empty(&self->t.server));
@@ -239,9 +249,10 @@ TEST_F(cancel, reaches_a_handle_in_an_unread_message)
 /* It is as with any handle of a dead node. */
 TEST_F(cancel, makes_a_handle_that_is_passed_on_arrive_invalid)
 {
-	__u64 out = 0;
+	__u64 out = 0, first;
 
 	TAKE();
+	first = self->h;
 	ASSERT_EQ(0, ASK(ASKED + 8));
 	EXPECT_EQ(0, CANCEL());
 	EXPECT_EQ(0, send_handles(self->server, self->t.to_worker, &self->h, 1));
@@ -256,7 +267,12 @@ TEST_F(cancel, makes_a_handle_that_is_passed_on_arrive_invalid)
 	EXPECT_EQ(INVALID, out);
 	EXPECT_TRUE(is_empty(&self->t.worker));
 	EXPECT_TRUE(usage_is(self->t.worker.fd, &self->t.at_worker));
-	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
+	/* They stayed where they were. */
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 2));
+	EXPECT_EQ(0, release_one(self->server, first));
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
+	EXPECT_EQ(0, release_one(self->server, self->h));
+	EXPECT_TRUE(trio_is_idle(&self->t));
 }
 
 /* The requester ends in other ways. */

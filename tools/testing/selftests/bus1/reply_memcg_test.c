@@ -50,7 +50,7 @@ static bool group_make(void)
 
 FIXTURE_SETUP(memcg)
 {
-	struct bus1_peer_limits l = { 60000, 200000, 60 * MIB, 1000 };
+	struct bus1_peer_limits l = { 60000, 2000000, 60 * MIB, 1000 };
 
 	self->client.fd = -1;
 	self->server.fd = -1;
@@ -159,6 +159,33 @@ TEST_F_TIMEOUT(memcg, that_is_full_gives_up_what_replies_carried, 120)
 	EXPECT_EQ(1, poll(&end, 1, 20000));
 	EXPECT_TRUE(end.revents & POLLHUP);
 	close(p[0]);
+}
+
+/* The room for a reply is had when it is asked for, or nothing is sent. */
+TEST_F_TIMEOUT(memcg, that_is_full_refuses_requests, 120)
+{
+	struct state client, server;
+	int n = 0, err;
+
+	/* So little that the limits of the user are further away. */
+	ASSERT_EQ(0, write_file(GROUP "/memory.max", "1048576"));
+	do {
+		state_get(self->client.fd, &client);
+		state_get(self->server.fd, &server);
+		err = ask_for(self->client.fd, self->to, ASKED + 8 * n, 8,
+			      BUS1_HANDLE_MAX, 0);
+		if (!err)
+			EXPECT_NE(INVALID, take(&self->server));
+	} while (!err && ++n < 100000);
+	EXPECT_EQ(-ENOMEM, err);
+	EXPECT_LT(10, n);
+	EXPECT_TRUE(state_same(self->client.fd, &client));
+	EXPECT_TRUE(state_same(self->server.fd, &server));
+	EXPECT_EQ(0, oom_kills());
+	/* What was taken back leaves room for another. */
+	EXPECT_EQ(0, destroy_one(self->client.fd, ASKED));
+	EXPECT_EQ(0, destroy_one(self->client.fd, ASKED + 8));
+	EXPECT_EQ(0, ask_for(self->client.fd, self->to, ASKED, 8, 0, 0));
 }
 
 /* A call that waits ends with the drop. */

@@ -62,6 +62,7 @@ static int reply_part(struct _test_data_budget *s, int part)
 			 s->handles * part / 2, fds, s->fds * part / 2, 0);
 }
 
+/* All but the handle for the request, which the reply handle's holder keeps. */
 TEST_F(budget, is_charged_when_asked_and_given_back_when_cancelled)
 {
 	struct usage c = self->t.at_client, now;
@@ -75,13 +76,22 @@ TEST_F(budget, is_charged_when_asked_and_given_back_when_cancelled)
 	EXPECT_EQ(c.fds + self->fds, now.fds);
 	EXPECT_EQ(0, now.queued);
 	ASSERT_EQ(0, destroy_one(self->client, ASKED));
-	EXPECT_TRUE(usage_is(self->client, &c));
+	EXPECT_TRUE(usage_is_and(self->client, &c, 1));
+	self->h = take(&self->t.server);
+	EXPECT_TRUE(usage_is_and(self->client, &c, 1));
+	EXPECT_EQ(0, release_one(self->server, self->h));
+	EXPECT_TRUE(trio_is_idle(&self->t));
 }
 
 TEST_F(budget, is_given_back_when_the_reply_is_dropped)
 {
+	struct usage c = self->t.at_client;
+
 	ASSERT_EQ(0, ask_budget(self));
 	ASSERT_EQ(0, release_one(self->server, take(&self->t.server)));
+	c.queued++;
+	c.awaited++;
+	EXPECT_TRUE(usage_is_and(self->client, &c, 1));
 	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_REPLY_DROPPED, ASKED));
 	EXPECT_TRUE(trio_is_idle(&self->t));
 }
@@ -163,8 +173,10 @@ TEST_F(budget, must_be_within_the_limits_of_the_requester)
 		ASSERT_EQ(0, sys_reset(self->client, &l, sizeof(l), 0));
 		EXPECT_EQ(0, ask_budget(self));
 		EXPECT_EQ(0, destroy_one(self->client, ASKED));
+		EXPECT_TRUE(usage_is_and(self->client, &c, 1));
+		EXPECT_EQ(0, release_one(self->server, take(&self->t.server)));
+		EXPECT_TRUE(trio_is_idle(&self->t));
 	}
-	EXPECT_TRUE(usage_is(self->client, &c));
 }
 
 /* The client has no room for anything else any more. */
@@ -226,6 +238,8 @@ FIXTURE_TEARDOWN_PARENT(user)
 TEST_F(user, at_its_limit_is_refused_itself)
 {
 	static const char * const low[] = { "3", "8", "300", "6" };
+	struct usage c = usage_of(self->client.fd);
+	__u64 h[4];
 	int i, n, err;
 
 	for (i = 0; i < 4; i++) {
@@ -236,7 +250,9 @@ TEST_F(user, at_its_limit_is_refused_itself)
 				      64, 1, 2);
 			if (err)
 				break;
-			ASSERT_NE(INVALID, take(&self->server));
+			ASSERT_GT(4, n);
+			h[n] = take(&self->server);
+			ASSERT_NE(INVALID, h[n]);
 		}
 		EXPECT_EQ(-ENOBUFS, err);
 		EXPECT_EQ(3, n);
@@ -244,7 +260,10 @@ TEST_F(user, at_its_limit_is_refused_itself)
 		while (n--)
 			EXPECT_EQ(0, destroy_one(self->client.fd,
 						 ASKED + 8 * n));
-		drain(&self->server);
+		EXPECT_TRUE(usage_is_and(self->client.fd, &c, 3));
+		EXPECT_EQ(0, sys_release(self->server.fd, h, 3, 0));
+		EXPECT_TRUE(usage_is(self->client.fd, &c));
+		EXPECT_TRUE(is_empty(&self->server));
 	}
 }
 

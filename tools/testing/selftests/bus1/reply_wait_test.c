@@ -243,6 +243,8 @@ TEST_F(wait, ends_with_estale_when_cancelled)
 	EXPECT_EQ(BUS1_MSG_NONE, self->c[0].own.type);
 	EXPECT_EQ(-EHOSTUNREACH, REPLY());
 	EXPECT_TRUE(is_empty(&self->t.client));
+	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
+	EXPECT_EQ(0, release_one(self->server, self->h));
 	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
 }
 
@@ -255,7 +257,9 @@ TEST_F(wait, ends_with_estale_when_flushed)
 	JOIN(&w);
 	EXPECT_EQ(-ESTALE, self->c[0].result);
 	EXPECT_EQ(-EHOSTUNREACH, REPLY());
-	EXPECT_TRUE(peer_is_clean(self->client));
+	EXPECT_TRUE(usage_is_only(self->client, 1));
+	EXPECT_EQ(0, release_one(self->server, self->h));
+	EXPECT_TRUE(usage_is_only(self->client, 0));
 }
 
 TEST_F(wait, ends_with_eshutdown_when_disconnected)
@@ -317,6 +321,64 @@ TEST_F(wait, of_several_threads_ends_for_each_with_its_own)
 	JOIN(&w[0]);
 	EXPECT_EQ(ASKED, self->c[0].own.destination);
 	EXPECT_EQ(ASKED + 8, self->c[1].own.destination);
+}
+
+/*
+ * All of these threads run on one CPU, and whoever has the higher priority runs
+ * first.
+ */
+static int run_first(pthread_t thread, int priority)
+{
+	struct sched_param p = { .sched_priority = priority };
+
+	return -pthread_setschedparam(thread, priority ? SCHED_FIFO :
+							 SCHED_OTHER, &p);
+}
+
+static int stay_here(void)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* What was handed to a thread, and is left, is in front of what came later. */
+TEST_F(wait, counts_an_earlier_reply_that_another_thread_leaves)
+{
+	struct worker w[2];
+	__u64 k;
+
+	ASSERT_EQ(0, stay_here());
+	if (run_first(pthread_self(), 3) == -EPERM)
+		SKIP(return, "only root can say who runs first");
+	ASSERT_EQ(0, run_first(pthread_self(), 0));
+	ASSERT_EQ(0, ask(self->client, self->t.to_server, ASKED + 8));
+	k = take(&self->t.server);
+	ASSERT_EQ(0, OTHER());
+	self->c[0].own.max_offset = 0;
+	self->c[1].id = ASKED + 8;
+	BLOCK(&w[0], 0);
+	BLOCK(&w[1], 1);
+	ASSERT_EQ(0, run_first(w[0].thread, 2));
+	ASSERT_EQ(0, run_first(w[1].thread, 1));
+	ASSERT_EQ(0, run_first(pthread_self(), 3));
+	EXPECT_EQ(0, REPLY());
+	EXPECT_EQ(0, send_empty(self->server, k));
+	EXPECT_FALSE(LOAD(&self->c[0].done));
+	EXPECT_EQ(1, query(self->client).n_queued);
+	ASSERT_EQ(0, run_first(pthread_self(), 0));
+	JOIN(&w[0]);
+	JOIN(&w[1]);
+	EXPECT_EQ(-ERANGE, self->c[0].result);
+	EXPECT_EQ(0, self->c[1].result);
+	EXPECT_EQ(BUS1_MSG_FLAG_OVERTOOK, self->c[1].own.flags);
+	EXPECT_EQ(2, self->c[1].own.n_overtaken);
+	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, NODE));
+	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, ASKED));
+	EXPECT_TRUE(is_empty(&self->t.client));
 }
 
 /* Deadlines and signals end the wait, and not what it is for. */

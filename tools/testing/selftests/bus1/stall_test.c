@@ -10,11 +10,7 @@
  *     innocent ---> receiver <--- staller (the peer that the call is made on)
  */
 #include "stress.h"
-
-#include <linux/userfaultfd.h>
-#include <sys/ioctl.h>
-
-#define PAGE	4096
+#include "uffd.h"
 
 enum call {
 	CALL_OPEN, CALL_QUERY, CALL_RESET, CALL_TRANSFER, CALL_RELEASE,
@@ -83,56 +79,19 @@ FIXTURE_VARIANT_ADD(stalled, recv_args_read) {
 FIXTURE_VARIANT_ADD(stalled, recv_args_written) {
 	CALL_RECV, PTR_FIRST, true, -ESHUTDOWN };
 
-/* Registers the page with a new userfaultfd, or returns -1. */
-static int uffd_open(void *page, bool write)
-{
-	struct uffdio_api api = {
-		.api = UFFD_API,
-		.features = write ? UFFD_FEATURE_PAGEFAULT_FLAG_WP : 0,
-	};
-	struct uffdio_register reg = {
-		.range = { to_u64(page), PAGE },
-		.mode = write ? UFFDIO_REGISTER_MODE_WP :
-			UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC | O_NONBLOCK);
-
-	if (fd < 0)
-		return -1;
-	if (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg)) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static int uffd_protect(struct _test_data_stalled *s, bool on)
-{
-	struct uffdio_writeprotect wp = {
-		.range = { to_u64(s->page), PAGE },
-		.mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
-	};
-
-	return ioctl(s->uffd, UFFDIO_WRITEPROTECT, &wp);
-}
-
 /* Puts the content into place, or withholds the page from now on. */
 static int stall_begin(struct _test_data_stalled *s)
 {
 	if (!s->write)
 		return 0;
 	memcpy(s->page, s->content, PAGE);
-	return uffd_protect(s, true);
+	return uffd_protect(s->uffd, s->page, true);
 }
 
 static int stall_end(struct _test_data_stalled *s)
 {
-	struct uffdio_copy copy = {
-		.dst = to_u64(s->page), .src = to_u64(s->content), .len = PAGE,
-	};
-
-	return s->write ? uffd_protect(s, false) :
-	       ioctl(s->uffd, UFFDIO_COPY, &copy);
+	return s->write ? uffd_protect(s->uffd, s->page, false) :
+	       uffd_fill(s->uffd, s->page, s->content);
 }
 
 static void stall_connect(struct _test_data_stalled *s)
@@ -294,22 +253,10 @@ static void *staller_run(void *arg)
 	return NULL;
 }
 
-/* Waits for the fault of the staller. */
-static bool stall_begun(struct _test_data_stalled *s)
-{
-	struct pollfd p = { .fd = s->uffd, .events = POLLIN };
-	struct uffd_msg msg;
-
-	if (poll(&p, 1, 10000) != 1)
-		return false;
-	return read(s->uffd, &msg, sizeof(msg)) == sizeof(msg) &&
-	       msg.event == UFFD_EVENT_PAGEFAULT;
-}
-
 #define STALL(w)							\
 	do {								\
 		THREAD(w, staller_run, self);				\
-		ASSERT_TRUE(stall_begun(self))				\
+		ASSERT_TRUE(uffd_is_wanted(self->uffd))				\
 			TH_LOG("the call never touched the page: %d",	\
 			       self->result);				\
 	} while (0)
@@ -425,7 +372,7 @@ TEST_F(stalled, does_not_survive_a_kill)
 		close(self->uffd);
 		self->uffd = uffd_open(self->page, self->write);
 		if (worker_start(&w, false, staller_run, self) ||
-		    !stall_begun(self))
+		    !uffd_is_wanted(self->uffd))
 			_exit(1);
 		kill(getpid(), SIGKILL);
 	}
