@@ -223,6 +223,10 @@ static void cancel_ends_it(void)
 	EXPECT_ERRNO(ask(&pair, 16), EEXIST);
 	EXPECT(!take_at(&pair, &msg));
 	EXPECT(!bus1_nodes_destroy(pair.client, &id, 1, 0));
+	/* All but the handle comes back now, that when its holder lets go. */
+	after = info_of(pair.client);
+	EXPECT(after.used_handles == before.used_handles + 1);
+	EXPECT(!bus1_msg_discard(pair.at, &msg));
 	after = info_of(pair.client);
 	EXPECT(same_use(&before, &after));
 	EXPECT_ERRNO(fetch(&pair, &msg, 16), ENXIO);
