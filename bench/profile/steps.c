@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What scripts/profile steps through: one operation again and again, with a
+ * getppid() in front of each. The first program of a guest that has nothing
+ * else.
+ */
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/reboot.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include <linux/bus1.h>
+
+#define ROUNDS		200
+#define N_PEERS		64
+#define REQUEST		0x2000
+
+static char payload[1 << 20];
+static struct iovec vec = { payload, STEPS_SIZE };
+
+static uint64_t to_u64(const void *p)
+{
+	return (uintptr_t)p;
+}
+
+static void mark(void)
+{
+	syscall(SYS_getppid);
+}
+
+static int peer_new(void)
+{
+	return syscall(500, NULL, 0, 0);
+}
+
+/* Gives @to a handle to a new node of @owner. */
+static uint64_t connect_new(int owner, uint64_t id, int to)
+{
+	uint64_t handle;
+
+	id |= BUS1_HANDLE_FLAG_NEW;
+	syscall(504, owner, to, &id, &handle, 1, 0);
+	return handle;
+}
+
+static struct bus1_send_args message_to(const uint64_t *dests, size_t n)
+{
+	return (struct bus1_send_args) {
+		.ptr_destinations = to_u64(dests),
+		.n_destinations = n,
+		.ptr_vecs = to_u64(&vec),
+		.n_vecs = !!STEPS_SIZE,
+	};
+}
+
+static void send_to(int fd, const uint64_t *dests, size_t n)
+{
+	struct bus1_send_args args = message_to(dests, n);
+
+	syscall(508, fd, &args, sizeof(args), 0);
+}
+
+/* Receives, releases the slice at @offset, and returns that of the message. */
+static uint64_t receive(int fd, uint64_t offset)
+{
+	struct bus1_recv_args args = { .max_offset = 1 << 30, .release = offset };
+
+	syscall(509, fd, &args, sizeof(args), BUS1_RECV_RELEASE);
+	return args.offset;
+}
+
+static void run_local(int server, int client, uint64_t to)
+{
+	uint64_t offset = BUS1_OFFSET_INVALID;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		mark();
+		send_to(client, &to, 1);
+		offset = receive(server, offset);
+	}
+}
+
+static void serve(int server)
+{
+	struct bus1_recv_args recv = { .max_offset = 1 << 30 };
+	struct bus1_send_args reply;
+	uint64_t handle;
+
+	syscall(509, server, &recv, sizeof(recv), 0);
+	for (;;) {
+		handle = recv.reply;
+		reply = message_to(&handle, 1);
+		recv.release = recv.offset;
+		syscall(510, server, &reply, sizeof(reply), &recv, sizeof(recv),
+			BUS1_CALL(0, BUS1_RECV_RELEASE));
+	}
+}
+
+static void run_call(int server, int client, uint64_t to)
+{
+	struct bus1_recv_args recv = {
+		.max_offset = 1 << 30, .release = BUS1_OFFSET_INVALID,
+	};
+	struct bus1_send_args request = message_to(&to, 1);
+	int i;
+
+	if (!fork())
+		serve(server);
+	request.reply_id = REQUEST;
+	request.reply_max_bytes = STEPS_SIZE;
+	for (i = 0; i < ROUNDS; i++) {
+		mark();
+		syscall(510, client, &request, sizeof(request), &recv,
+			sizeof(recv),
+			BUS1_CALL(BUS1_SEND_REPLY, BUS1_RECV_RELEASE));
+		recv.release = recv.offset;
+	}
+}
+
+static void run_transfer(int server, int client)
+{
+	uint64_t node = 0x1000, handle;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		mark();
+		syscall(504, server, client, &node, &handle, 1, 0);
+		syscall(505, client, &handle, 1, 0);
+	}
+}
+
+static void run_multicast(int client)
+{
+	uint64_t to[N_PEERS], offsets[N_PEERS];
+	int i, k, peers[N_PEERS];
+
+	for (k = 0; k < N_PEERS; k++) {
+		peers[k] = peer_new();
+		to[k] = connect_new(peers[k], 0x1000, client);
+		offsets[k] = BUS1_OFFSET_INVALID;
+	}
+	for (i = 0; i < ROUNDS; i++) {
+		mark();
+		send_to(client, to, N_PEERS);
+		for (k = 0; k < N_PEERS; k++)
+			offsets[k] = receive(peers[k], offsets[k]);
+	}
+}
+
+int main(void)
+{
+	int server = peer_new(), client = peer_new();
+	uint64_t to = connect_new(server, 0x1000, client);
+
+	if (!strcmp(STEPS_WHAT, "local"))
+		run_local(server, client, to);
+	else if (!strcmp(STEPS_WHAT, "call"))
+		run_call(server, client, to);
+	else if (!strcmp(STEPS_WHAT, "transfer"))
+		run_transfer(server, client);
+	else
+		run_multicast(client);
+	reboot(RB_POWER_OFF);
+	return 1;
+}
