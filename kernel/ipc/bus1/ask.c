@@ -69,6 +69,38 @@ int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
 }
 
 /**
+ * bus1_ask_open() - a request is about to be committed
+ * @asks:	the reply, paid for
+ * @message:	the request; carries the reply handle from now on, until it is
+ *		committed or the caller takes it back
+ * @await:	who goes on to wait for the reply, or NULL
+ *
+ * bus1_ask_committed() or bus1_ask_abort() is to follow.
+ */
+void bus1_ask_open(struct bus1_reply *asks, struct bus1_message *message,
+		   struct bus1_await *await)
+{
+	struct bus1_space *space = asks->requester;
+
+	message->asks = asks;
+	spin_lock(&space->data);
+	bus1_reply_open_locked(asks, message->space, await);
+	spin_unlock(&space->data);
+}
+
+/**
+ * bus1_ask_committed() - a request is committed
+ * @asks:	the reply; may be gone afterwards
+ * @await:	as given to bus1_ask_open()
+ */
+void bus1_ask_committed(struct bus1_reply *asks, struct bus1_await *await)
+{
+	bus1_reply_moved(asks);
+	if (!await)
+		bus1_reply_put(asks);
+}
+
+/**
  * bus1_ask_abort() - undo bus1_ask() and bus1_ask_pay()
  * @peer:	who asks
  * @asks:	the reply, carried by no message

@@ -306,7 +306,7 @@ void bus1_destroy(struct bus1_space *owner, const struct bus1_victims *victims,
 	might_sleep();
 	lockdep_assert_held(&owner->local);
 
-	/* First: who moves a reply handle may wait for a node that is DYING. */
+	/* Before a node is DYING, for which others would wait along with us. */
 	for (i = 0; i < victims->n_replies; i++)
 		cancel_reply(victims->replies[i]);
 	seal_nodes(owner, victims->nodes, victims->n_nodes);

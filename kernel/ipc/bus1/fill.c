@@ -12,8 +12,8 @@
  * when something is missing.
  */
 
-#include <linux/uaccess.h>
 #include <linux/sched/mm.h>
+#include <linux/uaccess.h>
 
 #include "answer.h"
 #include "fill.h"

@@ -217,7 +217,6 @@ static void link_holder(struct bus1_handle *handle)
  */
 int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 {
-	static const struct bus1_amount one = { .of[BUS1_HANDLES] = 1 };
 	struct bus1_node *new;
 	int err;
 
@@ -225,7 +224,7 @@ int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 
 	forget_listed(owner);
 	spin_lock(&owner->data);
-	err = bus1_quota_charge_own(&owner->quota, &one);
+	err = bus1_quota_charge_own(&owner->quota, &bus1_one_handle);
 	owner->n_nodes += !err;
 	spin_unlock(&owner->data);
 	if (err)
@@ -254,7 +253,7 @@ int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 error:
 	spin_lock(&owner->data);
 	owner->n_nodes--;
-	bus1_quota_uncharge(&owner->quota, NULL, &one);
+	bus1_quota_uncharge(&owner->quota, NULL, &bus1_one_handle);
 	spin_unlock(&owner->data);
 	return -ENOMEM;
 }
@@ -641,7 +640,6 @@ bool bus1_handle_hide(struct bus1_handle *handle)
 
 static void unshow_locked(struct bus1_handle *handle, u64 n)
 {
-	static const struct bus1_amount one = { .of[BUS1_HANDLES] = 1 };
 	struct bus1_space *holder = handle->holder;
 
 	lockdep_assert_held(&holder->local);
@@ -652,7 +650,8 @@ static void unshow_locked(struct bus1_handle *handle, u64 n)
 		return;
 	holder->n_handles--;
 	if (handle->charged)
-		bus1_quota_uncharge(&holder->quota, handle->claim, &one);
+		bus1_quota_uncharge(&holder->quota, handle->claim,
+				    &bus1_one_handle);
 	handle->charged = false;
 }
 

@@ -151,39 +151,32 @@ static int commit_answer(struct quick *q)
 	return err;
 }
 
-static int commit_message(struct quick *q, struct bus1_peer *to)
+static int commit_message(struct quick *q)
 {
-	struct bus1_reply *asks = q->asks;
+	struct bus1_await *await = q->send->await;
 	int err;
 
-	if (asks) {
-		q->message->asks = asks;
-		spin_lock(&q->peer->space.data);
-		bus1_reply_open_locked(asks, &to->space, q->send->await);
-		spin_unlock(&q->peer->space.data);
-	}
-	err = bus1_leg_commit_one(q->peer, q->message, q->send->await);
+	if (q->asks)
+		bus1_ask_open(q->asks, q->message, await);
+	err = bus1_leg_commit_one(q->peer, q->message, await);
 	if (err) {
 		q->message->asks = NULL;
 		return err;
 	}
-	if (asks) {
-		bus1_reply_moved(asks);
-		if (!q->send->await)
-			bus1_reply_put(asks);
-	}
+	if (q->asks)
+		bus1_ask_committed(q->asks, await);
 	q->asks = NULL;
 	return 0;
 }
 
-static int commit(struct quick *q, struct bus1_peer *to)
+static int commit(struct quick *q)
 {
 	int err;
 
 	err = bus1_peer_begin(q->peer);
 	if (err)
 		return err;
-	err = q->name.reply ? commit_answer(q) : commit_message(q, to);
+	err = q->name.reply ? commit_answer(q) : commit_message(q);
 	bus1_peer_end(q->peer, !err);
 	if (!err)
 		q->message = NULL;
@@ -230,7 +223,7 @@ static int run(struct quick *q)
 	err = bus1_pool_write(&to->pool, &q->message->slice, &iter, false);
 	if (!err && (q->send->n_handles || q->send->n_files))
 		err = attach(q, to);
-	return err ?: commit(q, to);
+	return err ?: commit(q);
 }
 
 static void put_all(struct quick *q)

@@ -33,6 +33,8 @@
 
 #include "quota.h"
 
+const struct bus1_amount bus1_one_handle = { .of[BUS1_HANDLES] = 1 };
+
 unsigned int bus1_user_max[BUS1_RESOURCES] __read_mostly = {
 	[BUS1_SLICES] = BUS1_USER_SLICES,
 	[BUS1_HANDLES] = BUS1_USER_HANDLES,

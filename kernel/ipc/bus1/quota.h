@@ -73,6 +73,9 @@ struct bus1_quota {
 	struct bus1_claim *idle;
 };
 
+/* What one handle takes. */
+extern const struct bus1_amount bus1_one_handle;
+
 /* What all peers of one user may use together: the sysctls. */
 extern unsigned int bus1_user_max[BUS1_RESOURCES];
 

@@ -301,6 +301,14 @@ void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to)
 	bus1_reply_moved(reply);
 }
 
+static void enqueue_locked(struct bus1_reply *reply)
+{
+	struct bus1_space *space = reply->requester;
+
+	bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
+	space->queued_bytes += reply->size;
+}
+
 /**
  * bus1_reply_arrive_locked() - a reply is decided: it is there, or will not come
  * @reply:	open reply whose requester's @data is held
@@ -325,10 +333,8 @@ bool bus1_reply_arrive_locked(struct bus1_reply *reply,
 	reply->place.key = (unsigned long)reply;
 	reply->before = space->queue.n_entries + space->queue.n_popped;
 	reply->handed = reply->await;
-	if (!reply->handed) {
-		bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
-		space->queued_bytes += size;
-	}
+	if (!reply->handed)
+		enqueue_locked(reply);
 	/* Pairs with the acquire in await.c, is_decided(). */
 	smp_store_release(&reply->state, state);
 	/* Under the lock: @await is on a stack, and leaves under it. */
@@ -344,7 +350,6 @@ bool bus1_reply_arrive_locked(struct bus1_reply *reply,
  */
 static void settle_charge_locked(struct bus1_reply *reply)
 {
-	static const struct bus1_amount one = { .of[BUS1_HANDLES] = 1 };
 	struct bus1_space *space = reply->requester;
 
 	lockdep_assert_held(&space->data);
@@ -353,7 +358,7 @@ static void settle_charge_locked(struct bus1_reply *reply)
 	    reply->state == BUS1_REPLY_DROPPED)
 		return;
 	reply->charged = false;
-	bus1_quota_uncharge(&space->quota, NULL, &one);
+	bus1_quota_uncharge(&space->quota, NULL, &bus1_one_handle);
 }
 
 /**
@@ -436,8 +441,7 @@ bool bus1_reply_leave_locked(struct bus1_await *await)
 	if (!reply->handed)
 		return false;
 	reply->handed = false;
-	bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
-	space->queued_bytes += reply->size;
+	enqueue_locked(reply);
 	/* One more is in front of those that came after it. */
 	space->queue.n_popped--;
 	return true;

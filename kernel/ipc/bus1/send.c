@@ -250,26 +250,13 @@ static void end_moves(struct bus1_job *job, int err)
 	}
 }
 
-static void open_reply(struct bus1_job *job)
-{
-	struct bus1_space *space = &job->peer->space;
-	struct bus1_leg *leg = &job->legs[0];
-
-	leg->message->asks = job->asks;
-	spin_lock(&space->data);
-	bus1_reply_open_locked(job->asks, &leg->to->space, job->send->await);
-	spin_unlock(&space->data);
-}
-
 static void end_request(struct bus1_job *job, int err)
 {
 	if (err) {
 		job->legs[0].message->asks = NULL;
 		return;
 	}
-	bus1_reply_moved(job->asks);
-	if (!job->send->await)
-		bus1_reply_put(job->asks);
+	bus1_ask_committed(job->asks, job->send->await);
 	job->asks = NULL;
 }
 
@@ -339,7 +326,8 @@ static int commit(struct bus1_job *job)
 		return err;
 	err = move_replies(job);
 	if (!err && job->asks)
-		open_reply(job);
+		bus1_ask_open(job->asks, job->legs[0].message,
+			      job->send->await);
 	if (!err)
 		err = commit_legs(job, &n_sent);
 	if (job->asks)

@@ -68,7 +68,7 @@ static void destroy_nodes(struct bus1_peer *peer)
 }
 
 /* What came and was not received is thrown away. */
-static bool drop_decided(struct bus1_space *space, struct bus1_reply *reply)
+static void drop_decided(struct bus1_space *space, struct bus1_reply *reply)
 {
 	struct bus1_message *message = NULL;
 	bool decided;
@@ -83,10 +83,9 @@ static bool drop_decided(struct bus1_space *space, struct bus1_reply *reply)
 	}
 	spin_unlock(&space->data);
 	if (!decided)
-		return false;
+		return;
 	bus1_message_free(message);
 	bus1_reply_forget(reply);
-	return true;
 }
 
 static bool cancel_open(struct bus1_space *space, struct bus1_reply *reply)

@@ -24,8 +24,6 @@ struct gift {
 	u64 old;
 };
 
-static const struct bus1_amount one_handle = { .of[BUS1_HANDLES] = 1 };
-
 /* The charge comes before the count that keeps it. */
 static int charge_gift(struct bus1_space *to, struct gift *gift)
 {
@@ -33,7 +31,7 @@ static int charge_gift(struct bus1_space *to, struct gift *gift)
 
 	spin_lock(&to->data);
 	if (!gift->handle->n_user) {
-		err = bus1_quota_charge_own(&to->quota, &one_handle);
+		err = bus1_quota_charge_own(&to->quota, &bus1_one_handle);
 		gift->charged = !err;
 	}
 	spin_unlock(&to->data);
@@ -45,7 +43,7 @@ static void uncharge_gift(struct bus1_space *to, struct gift *gift)
 	if (!gift->charged)
 		return;
 	spin_lock(&to->data);
-	bus1_quota_uncharge(&to->quota, NULL, &one_handle);
+	bus1_quota_uncharge(&to->quota, NULL, &bus1_one_handle);
 	spin_unlock(&to->data);
 	gift->charged = false;
 }
