@@ -15,8 +15,6 @@
 FIXTURE(priority) {
 	struct trio t;
 	pid_t pid;
-	int client, server, worker;
-	bool may;
 };
 
 static int be_first(void)
@@ -46,8 +44,9 @@ static bool may_be_first(void)
 
 FIXTURE_SETUP(priority)
 {
-	self->may = may_be_first();
-	self->pid = 0;
+	if (!may_be_first())
+		SKIP(return, "a real-time priority needs root");
+	ASSERT_EQ(0, stay_on_one());
 }
 
 FIXTURE_TEARDOWN(priority)
@@ -92,9 +91,6 @@ TEST_F(priority, of_a_requester_that_leaves_with_the_drop)
 	__u64 h;
 	int i, fd;
 
-	if (!self->may)
-		SKIP(return, "a real-time priority needs root");
-	ASSERT_EQ(0, stay_on_one());
 	for (i = 0; i < ROUNDS; i++) {
 		ASSERT_EQ(0, trio_open(&self->t));
 		fd = self->t.client.fd;
@@ -113,18 +109,6 @@ TEST_F(priority, of_a_requester_that_leaves_with_the_drop)
 }
 
 enum leaving { FLUSH, CLOSE };
-
-FIXTURE_VARIANT(priority) {
-	enum leaving how;
-};
-
-FIXTURE_VARIANT_ADD(priority, flush) {
-	.how = FLUSH,
-};
-
-FIXTURE_VARIANT_ADD(priority, close) {
-	.how = CLOSE,
-};
 
 /* The worker lets go of the reply handle as soon as it has received it. */
 static int take_and_leave(struct trio *t, enum leaving how)
@@ -146,13 +130,12 @@ static int take_and_leave(struct trio *t, enum leaving how)
 TEST_F(priority, of_a_worker_that_leaves_with_the_handle)
 {
 	struct bus1_recv_args r;
+	enum leaving how;
 	__u64 h;
 	int i, fd;
 
-	if (!self->may)
-		SKIP(return, "a real-time priority needs root");
-	ASSERT_EQ(0, stay_on_one());
-	for (i = 0; i < ROUNDS; i++) {
+	for (i = 0; i < 2 * ROUNDS; i++) {
+		how = i % 2 ? CLOSE : FLUSH;
 		ASSERT_EQ(0, trio_open(&self->t));
 		fd = self->t.worker.fd;
 		ASSERT_EQ(0, ask(self->t.client.fd, self->t.to_server, ASKED));
@@ -160,8 +143,8 @@ TEST_F(priority, of_a_worker_that_leaves_with_the_handle)
 		ASSERT_NE(INVALID, h);
 		self->pid = fork();
 		if (!self->pid)
-			_exit(take_and_leave(&self->t, variant->how));
-		if (variant->how == CLOSE)
+			_exit(take_and_leave(&self->t, how));
+		if (how == CLOSE)
 			peer_close(&self->t.worker);
 		ASSERT_TRUE(is_waiting(self->pid, fd));
 		EXPECT_EQ(0, send_handles(self->t.server.fd, self->t.to_worker,

@@ -223,12 +223,11 @@ static void *storm_run(void *arg)
 	return NULL;
 }
 
-static void storm(struct __test_metadata *_metadata,
-		  struct _test_data_storm *self,
-		  const struct _fixture_variant_storm *variant)
+static void storm_start(struct __test_metadata *_metadata,
+			struct _test_data_storm *self,
+			const struct _fixture_variant_storm *variant,
+			struct job *job, struct worker *w)
 {
-	struct job job[THREADS];
-	struct worker w[THREADS];
 	int i;
 
 	for (i = 0; i < THREADS; i++) {
@@ -237,6 +236,17 @@ static void storm(struct __test_metadata *_metadata,
 		ASSERT_EQ(0, worker_start(&w[i], variant->processes, storm_run,
 					  &job[i]));
 	}
+}
+
+static void storm(struct __test_metadata *_metadata,
+		  struct _test_data_storm *self,
+		  const struct _fixture_variant_storm *variant)
+{
+	struct job job[THREADS];
+	struct worker w[THREADS];
+	int i;
+
+	storm_start(_metadata, self, variant, job, w);
 	for (i = 0; i < THREADS; i++)
 		JOIN(&w[i]);
 }
@@ -301,12 +311,7 @@ TEST_F_TIMEOUT(storm, can_be_ended_by_disconnects, 120)
 	struct worker w[THREADS];
 	int i;
 
-	for (i = 0; i < THREADS; i++) {
-		job[i] = (struct job){ self, variant->flushes,
-				       rng_for(self->seed, i) };
-		ASSERT_EQ(0, worker_start(&w[i], variant->processes, storm_run,
-					  &job[i]));
-	}
+	storm_start(_metadata, self, variant, job, w);
 	EXPECT_TRUE(BECOMES(query(self->peer[0].fd).n_sent > 20));
 	for (i = 0; i < PEERS; i++)
 		EXPECT_EQ(0, sys_disconnect(self->peer[i].fd, 0));
