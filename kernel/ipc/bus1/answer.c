@@ -18,15 +18,14 @@
  * bus1_answer_begin() - begin to write a reply
  * @reply:	reply that the caller claimed
  * @shape:	what is to come
- * @sender:	who answers
- * @message:	what to fill
+ * @message:	what to fill; the caller sets &struct bus1_message.sender
  *
  * Return: 0, and bus1_answer_commit() or bus1_answer_abort() is to follow;
  * -EMSGSIZE if it is more than was paid for; -EHOSTUNREACH if the reply was
  * cancelled or the requester is gone.
  */
 int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
-		      struct bus1_ident *sender, struct bus1_message **message)
+		      struct bus1_message **message)
 {
 	struct bus1_space *requester = reply->requester;
 	struct bus1_message *room;
@@ -43,11 +42,7 @@ int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
 	if (!room)
 		return -EHOSTUNREACH;
 
-	room->n_bytes = shape->n_bytes;
-	room->n_handles = shape->n_handles;
-	room->n_moved = shape->n_moved;
-	room->n_fds = shape->n_fds;
-	room->sender = bus1_ident_get(sender);
+	bus1_message_set_shape(room, shape);
 	*message = room;
 	return 0;
 }
@@ -84,14 +79,15 @@ void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
  * @message:	complete message; on success it is the requester's, and
  *		bus1_name_used() is to follow
  * @lost:	whether there was no memory for it: then it is dropped
+ * @wake:	set to whom bus1_space_wake_picked() of the requester is to wake,
+ *		without locks
  *
  * Return: 0, or -EHOSTUNREACH and bus1_answer_abort() is to follow.
  */
 int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
-		       bool lost)
+		       bool lost, struct task_struct **wake)
 {
 	struct bus1_space *requester = reply->requester;
-	bool wake;
 
 	spin_lock(&requester->data);
 	if (reply->state != BUS1_REPLY_OPEN || requester->down) {
@@ -104,19 +100,17 @@ int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
 	if (lost) {
 		bus1_message_uncharge_locked(message, &message->charged);
 		reply->message = NULL;
-		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
+		*wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
 	} else {
 		/* The handle that the reply was goes with what is not needed. */
 		message->charged.of[BUS1_HANDLES] += reply->charged;
 		reply->charged = false;
 		bus1_message_trim_locked(message);
-		wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
-						bus1_message_size(message));
+		*wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
+						 bus1_message_size(message));
 	}
 	spin_unlock(&requester->data);
 
-	if (wake)
-		bus1_space_wake(requester);
 	if (lost)
 		bus1_message_free(message);
 	return 0;

@@ -8,9 +8,9 @@
 #include "message.h"
 
 int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
-		      struct bus1_ident *sender, struct bus1_message **message);
+		      struct bus1_message **message);
 void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message);
 int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
-		       bool lost);
+		       bool lost, struct task_struct **wake);
 
 #endif /* _BUS1_ANSWER_H */

@@ -3,9 +3,11 @@
  * bus1: arguments of system calls
  */
 
+#include <linux/fs.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "args.h"
 
@@ -63,21 +65,27 @@ void bus1_args_free(const void *array, const void *few)
 }
 
 /**
- * bus1_args_check_ids() - check IDs that may ask for new nodes
- * @ids:	IDs
+ * bus1_args_import_vecs() - look at pieces of payload
+ * @vecs:	pieces
  * @n:		how many
+ * @iter:	set to them
  *
- * The only bits that may not stand beside NEW are those the kernel chooses.
+ * import_iovec() would truncate what is too long without a word.
  *
- * Return: 0 or -EINVAL.
+ * Return: 0, -EMSGSIZE, -EFAULT.
  */
-int bus1_args_check_ids(const u64 *ids, size_t n)
+int bus1_args_import_vecs(const struct iovec *vecs, size_t n,
+			  struct iov_iter *iter)
 {
-	size_t i;
+	size_t i, total = 0;
 
-	for (i = 0; i < n; i++)
-		if ((ids[i] & BUS1_HANDLE_FLAG_NEW) &&
-		    (ids[i] & (BUS1_HANDLE_FLAGS & ~BUS1_HANDLE_FLAG_NEW)))
-			return -EINVAL;
+	for (i = 0; i < n; i++) {
+		if (vecs[i].iov_len > MAX_RW_COUNT - total)
+			return -EMSGSIZE;
+		if (!access_ok(vecs[i].iov_base, vecs[i].iov_len))
+			return -EFAULT;
+		total += vecs[i].iov_len;
+	}
+	iov_iter_init(iter, ITER_SOURCE, vecs, n, total);
 	return 0;
 }

@@ -10,6 +10,9 @@
 
 #include "file.h"
 
+struct iov_iter;
+struct iovec;
+
 /* Room for the arrays of a small call on the stack. */
 #define BUS1_FEW 8
 
@@ -18,7 +21,39 @@ int bus1_args_copy(void *to, size_t ksize, const void __user *from,
 void *bus1_args_array(const void __user *from, size_t n, size_t size,
 		      void *few);
 void bus1_args_free(const void *array, const void *few);
-int bus1_args_check_ids(const u64 *ids, size_t n);
+int bus1_args_import_vecs(const struct iovec *vecs, size_t n,
+			  struct iov_iter *iter);
+
+/**
+ * bus1_args_id_is_valid() - check an ID that may ask for a new node
+ * @id:		ID
+ *
+ * The only bits that may not stand beside NEW are those the kernel chooses.
+ *
+ * Return: true if it can be one.
+ */
+static inline bool bus1_args_id_is_valid(u64 id)
+{
+	return !(id & BUS1_HANDLE_FLAG_NEW) ||
+	       !(id & (BUS1_HANDLE_FLAGS & ~BUS1_HANDLE_FLAG_NEW));
+}
+
+/**
+ * bus1_args_check_ids() - check IDs that may ask for new nodes
+ * @ids:	IDs
+ * @n:		how many
+ *
+ * Return: 0 or -EINVAL.
+ */
+static inline int bus1_args_check_ids(const u64 *ids, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (!bus1_args_id_is_valid(ids[i]))
+			return -EINVAL;
+	return 0;
+}
 
 /**
  * bus1_args_peer() - the peer that a descriptor is of

@@ -35,6 +35,27 @@ int bus1_ask(struct bus1_peer *peer, const struct bus1_budget *budget,
 	return 0;
 }
 
+static int pay_new(struct bus1_peer *peer, struct bus1_reply *asks,
+		   const struct bus1_shape *shape,
+		   const struct bus1_ident *ident)
+{
+	struct bus1_message *room;
+	struct mem_cgroup *old;
+	int err = -ENOMEM;
+
+	old = set_active_memcg(ident->memcg);
+	room = bus1_message_new(&peer->space, &peer->pool, shape,
+				BUS1_GFP_RECEIVER);
+	set_active_memcg(old);
+	if (room)
+		err = bus1_message_budget(room);
+	if (!err)
+		asks->message = room;
+	else
+		bus1_message_free(room);
+	return err;
+}
+
 /**
  * bus1_ask_pay() - pay for a reply
  * @peer:	who asks
@@ -54,16 +75,15 @@ int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
 		.n_handles = asks->max_handles,
 		.n_fds = asks->max_fds,
 	};
-	struct mem_cgroup *old;
 	int err;
 
 	err = bus1_pool_prepare(&peer->pool);
 	if (err)
 		return err;
-	old = set_active_memcg(ident->memcg);
-	err = bus1_message_budget(&peer->space, &peer->pool, &shape,
-				  BUS1_GFP_RECEIVER, &asks->message);
-	set_active_memcg(old);
+	err = bus1_message_take_own(&peer->space, &peer->pool, &shape,
+				    &asks->message);
+	if (err == -ENOMEM)
+		err = pay_new(peer, asks, &shape, ident);
 	asks->charged = !err;
 	return err;
 }

@@ -34,7 +34,7 @@ int bus1_await_begin(struct bus1_await *await, struct bus1_peer *peer, u64 id)
 	struct bus1_reply *reply;
 	int err = 0;
 
-	init_waitqueue_head(&await->waitq);
+	await->task = current;
 	await->reply = NULL;
 
 	mutex_lock(&space->local);
@@ -89,16 +89,17 @@ static bool is_decided(const struct bus1_reply *reply)
 
 static int sleep_until_decided(struct bus1_await *await, ktime_t *deadline)
 {
-	DEFINE_WAIT(wait);
 	int err = 0;
 
-	while (!err && !is_decided(await->reply)) {
-		prepare_to_wait(&await->waitq, &wait, TASK_INTERRUPTIBLE);
-		if (!is_decided(await->reply))
-			err = signal_pending(current) ? -ERESTARTSYS :
-							bus1_sleep(deadline);
+	while (!err) {
+		/* Whoever decides does so before looking at who sleeps. */
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (is_decided(await->reply))
+			break;
+		err = signal_pending(current) ? -ERESTARTSYS :
+						bus1_sleep(deadline);
 	}
-	finish_wait(&await->waitq, &wait);
+	__set_current_state(TASK_RUNNING);
 	return err;
 }
 

@@ -51,27 +51,29 @@
  *	3	slice		the slices of a pool
  *	4	space		what a peer is to nodes, handles and replies
  *	5	object		nodes and handles
- *	6	reply		prepaid replies, and who waits for them
- *	7	message		messages
- *	8	name		handle IDs that a call names
- *	9	peer		participants
- *	10	tx		stage, fix, sync, commit
- *	11	leg		the commit of a message to its destinations
+ *	6	attach		how a peer becomes a holder of a node
+ *	7	reply		prepaid replies, and who waits for them
+ *	8	message		messages
+ *	9	spare		messages that a receiver keeps
+ *	10	name		handle IDs that a call names
+ *	11	peer		participants
+ *	12	tx		stage, fix, sync, commit
+ *	13	leg		the commit of a message to its destinations
  *		destroy		destruction of nodes, in one event
  *		deliver		handing one message to its receiver
- *	12	ask		asking for a reply
+ *	14	ask		asking for a reply
  *		answer		answering a request
- *	13	job		what a send is to do
- *	14	fill		filling the messages of a send
+ *	15	job		what a send is to do
+ *	16	fill		filling the messages of a send
  *		quick		sending a plain message to a quiet receiver
- *	15	send		the steps of any send
+ *	17	send		the steps of any send
  *		recv		taking the entry in front
  *		transfer	giving handles from peer to peer
- *	16	await		waiting for one reply
+ *	18	await		waiting for one reply
  *		teardown	emptying a peer: disconnect and reset
- *	17	file		the file descriptor
- *	18	args		arguments of system calls
- *	19	syscalls	user memory
+ *	19	file		the file descriptor
+ *	20	args		arguments of system calls
+ *	21	syscalls	user memory
  *		init		caches and sysctls
  */
 
@@ -86,8 +88,8 @@
  * 2. The memory-management locks that writing into a pool takes (page locks,
  *    reclaim). Nothing of bus1 is taken below them.
  * 3. &struct bus1_space.data, a spin lock: what other peers touch. Never two.
- * 4. The locks of wait queues, ucounts_lock, and the wait table of
- *    wake_up_var(), each a leaf.
+ * 4. The locks of wait queues and of the scheduler, ucounts_lock, and the wait
+ *    table of wake_up_var(), each a leaf.
  *
  * User memory is only touched with page faults on while none of these is held.
  *

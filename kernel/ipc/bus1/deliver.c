@@ -40,6 +40,7 @@
  * @kept:	how many of their charges went over to handles
  * @fds:	reserved descriptors, -1 where there is none; NULL without
  * @n_fds:	how many of them were looked at
+ * @few_fds:	memory for @fds of a small message
  */
 struct delivery {
 	struct bus1_peer *peer;
@@ -53,6 +54,7 @@ struct delivery {
 	u32 kept;
 	int *fds;
 	u32 n_fds;
+	int few_fds[BUS1_INLINE_ITEMS] __aligned(sizeof(u64));
 };
 
 static void fill_message(struct bus1_recv_args *out,
@@ -93,8 +95,10 @@ static int reserve_fds(struct delivery *d)
 	u32 i;
 	int fd;
 
-	d->fds = kmalloc_array(message->n_fds, sizeof(*d->fds),
-			       GFP_KERNEL_ACCOUNT);
+	d->fds = d->few_fds;
+	if (message->n_fds > ARRAY_SIZE(d->few_fds))
+		d->fds = kmalloc_array(message->n_fds, sizeof(*d->fds),
+				       GFP_KERNEL_ACCOUNT);
 	if (!d->fds)
 		return -ENOMEM;
 	for (i = 0; i < message->n_fds; i++) {
@@ -106,9 +110,17 @@ static int reserve_fds(struct delivery *d)
 		d->fds[i] = fd;
 		d->n_fds++;
 	}
-	return bus1_pool_fill(message->pool, &message->slice,
-			      bus1_message_fds_at(message), d->fds,
-			      message->n_fds * sizeof(*d->fds), true);
+	return bus1_pool_put(message->pool, &message->slice,
+			     bus1_message_fds_at(message), d->fds,
+			     message->n_fds * sizeof(*d->fds));
+}
+
+static void free_fds(struct delivery *d)
+{
+	if (d->fds != d->few_fds)
+		kfree(d->fds);
+	d->fds = NULL;
+	d->n_fds = 0;
 }
 
 static void unreserve_fds(struct delivery *d)
@@ -118,9 +130,7 @@ static void unreserve_fds(struct delivery *d)
 	for (i = 0; i < d->n_fds; i++)
 		if (d->fds[i] >= 0)
 			put_unused_fd(d->fds[i]);
-	kfree(d->fds);
-	d->fds = NULL;
-	d->n_fds = 0;
+	free_fds(d);
 }
 
 static void install_fds(struct delivery *d)
@@ -134,15 +144,11 @@ static void install_fds(struct delivery *d)
 		fd_install(d->fds[i], message->files[i]);
 		message->files[i] = NULL;
 	}
-	kfree(d->fds);
+	free_fds(d);
 }
 
-static bool is_valid(const struct delivery *d, u32 i)
+static bool is_valid(const struct delivery *d, const struct bus1_handle *handle)
 {
-	const struct bus1_handle *handle = d->message->handles[i];
-
-	if (!handle)
-		return false;
 	if (bus1_handle_is_own(handle) && handle->node->flushed)
 		return false;
 	return !d->place.timestamp ||
@@ -166,39 +172,39 @@ static void drop_handle(struct bus1_handle *handle)
 		bus1_node_forget(own);
 }
 
-/*
- * It stays invalid, whatever becomes of the delivery, so it is asked for once: a reply
- * that overtakes may be looked at while the destruction gets its place.
- */
-static void drop_invalid(struct delivery *d, u32 i)
-{
-	struct bus1_handle *handle = d->message->handles[i];
-
-	d->message->handles[i] = NULL;
-	if (handle)
-		drop_handle(handle);
-}
-
-static u64 show_handle(struct delivery *d, u32 i)
+/* A reply handle that is moved, or nothing: the node was dead already. */
+static u64 show_other(struct delivery *d, u32 i)
 {
 	struct bus1_reply *reply = next_moved(d, i);
-	bool charge;
+
+	if (!reply)
+		return BUS1_HANDLE_INVALID;
+	bus1_reply_show(reply, &d->peer->space);
+	d->moved = &reply->moved;
+	return reply->handle;
+}
+
+/*
+ * What is invalid stays so, whatever becomes of the delivery, so it is asked for
+ * once: a reply that overtakes may be looked at while the destruction gets its
+ * place.
+ */
+static u64 show_handle(struct delivery *d, struct bus1_message *message, u32 i)
+{
+	struct bus1_handle *handle = message->handles[i];
 	u64 id;
 
-	if (reply) {
-		bus1_reply_show(reply, &d->peer->space);
-		d->moved = &reply->moved;
-		return reply->handle;
-	}
-	if (!is_valid(d, i)) {
-		drop_invalid(d, i);
+	if (unlikely(!handle))
+		return show_other(d, i);
+	if (unlikely(!is_valid(d, handle))) {
+		message->handles[i] = NULL;
+		drop_handle(handle);
 		return BUS1_HANDLE_INVALID;
 	}
-	id = bus1_handle_show(d->message->handles[i], d->message->claim, &charge);
-	d->kept += charge;
-	if (id == BUS1_HANDLE_INVALID) {
-		bus1_handle_drop(d->message->handles[i], 1);
-		d->message->handles[i] = NULL;
+	id = bus1_handle_show(handle, message->claim, &d->kept);
+	if (unlikely(id == BUS1_HANDLE_INVALID)) {
+		message->handles[i] = NULL;
+		bus1_handle_drop(handle, 1);
 	}
 	return id;
 }
@@ -214,9 +220,9 @@ static int show_handles(struct delivery *d)
 	while (d->shown < message->n_handles && !err) {
 		for (n = 0; n < ARRAY_SIZE(ids) &&
 			    d->shown < message->n_handles; n++)
-			ids[n] = show_handle(d, d->shown++);
-		err = bus1_pool_fill(message->pool, &message->slice, at, ids,
-				     n * sizeof(*ids), true);
+			ids[n] = show_handle(d, message, d->shown++);
+		err = bus1_pool_put(message->pool, &message->slice, at, ids,
+				    n * sizeof(*ids));
 		at += n * sizeof(*ids);
 	}
 	return err;
@@ -262,10 +268,6 @@ static void settle_replies(struct delivery *d)
 	struct bus1_message *message = d->message;
 	struct list_head *first;
 
-	if (d->asked)
-		message->asks = NULL;
-	if (list_empty(&message->moved) && !message->asks)
-		return;
 	while (d->moved != &message->moved) {
 		first = message->moved.next;
 		if (first == d->moved)
@@ -293,15 +295,18 @@ static void settle_handles(struct delivery *d)
 static void settle_charge_locked(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
-	struct bus1_amount rest = {};
+	struct bus1_quota *quota = &message->space->quota;
+	u32 *charged = message->charged.of;
 
-	if (!message->charged.of[BUS1_HANDLES] && !message->charged.of[BUS1_FDS])
-		return;
 	/* The handles that are new keep their part. */
-	message->charged.of[BUS1_HANDLES] -= d->kept;
-	rest.of[BUS1_HANDLES] = message->charged.of[BUS1_HANDLES];
-	rest.of[BUS1_FDS] = message->charged.of[BUS1_FDS];
-	bus1_message_uncharge_locked(message, &rest);
+	if (charged[BUS1_HANDLES] > d->kept)
+		bus1_quota_uncharge_one(quota, message->claim, BUS1_HANDLES,
+					charged[BUS1_HANDLES] - d->kept);
+	if (charged[BUS1_FDS])
+		bus1_quota_uncharge_one(quota, message->claim, BUS1_FDS,
+					charged[BUS1_FDS]);
+	charged[BUS1_HANDLES] = 0;
+	charged[BUS1_FDS] = 0;
 }
 
 /* The last part: it fails only with the store, and then nothing has changed. */
@@ -335,7 +340,10 @@ static void settle_message(struct delivery *d)
 	struct bus1_message *message = d->message;
 	struct bus1_node *dest = message->dest;
 
-	settle_replies(d);
+	if (d->asked)
+		message->asks = NULL;
+	if (message->asks || !list_empty(&message->moved))
+		settle_replies(d);
 	if (message->n_handles)
 		settle_handles(d);
 	if (message->n_fds) {
@@ -382,10 +390,9 @@ static int prepare_delivery(struct delivery *d)
 }
 
 /* The slice is lost, for good: say so, and keep the rest of the queue going. */
-static int take_damaged(struct delivery *d)
+static void lose_slice(struct delivery *d)
 {
 	struct bus1_recv_args *out = d->recv->out;
-	int err;
 
 	unreserve_fds(d);
 	hide_handles(d);
@@ -393,40 +400,44 @@ static int take_damaged(struct delivery *d)
 	out->offset = BUS1_OFFSET_INVALID;
 	out->n_handles = 0;
 	out->n_fds = 0;
-	err = take_message(d, false);
-	if (err)
-		return err;
-	settle_message(d);
-	bus1_message_free(d->message);
-	return 0;
+}
+
+static void undo_delivery(struct delivery *d)
+{
+	unreserve_fds(d);
+	hide_handles(d);
+	d->recv->out->reply = BUS1_HANDLE_INVALID;
 }
 
 static int deliver(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
 	struct bus1_recv_args *out = d->recv->out;
+	bool lost;
 	int err;
 
 	fill_message(out, message);
 	err = prepare_delivery(d);
-	if (!err || err == -EIO) {
+	lost = err == -EIO;
+	if (unlikely(lost)) {
+		lose_slice(d);
+		err = 0;
+	}
+	if (!err) {
 		fill_sender(out, message->sender);
 		if (d->reply)
 			out->destination = d->reply->id;
 		else if (message->dest)
 			out->destination = message->dest->own.id;
+		err = take_message(d, !lost);
 	}
-	if (err == -EIO)
-		return take_damaged(d);
-	if (!err)
-		err = take_message(d, true);
-	if (err) {
-		unreserve_fds(d);
-		hide_handles(d);
-		out->reply = BUS1_HANDLE_INVALID;
+	if (unlikely(err)) {
+		undo_delivery(d);
 		return err;
 	}
 	settle_message(d);
+	if (unlikely(lost))
+		bus1_message_free(message);
 	return 0;
 }
 

@@ -65,11 +65,12 @@ static int build_message(struct bus1_job *job, struct bus1_leg *leg)
 
 	get_shape(job, &shape);
 	if (leg->name.reply)
-		return bus1_answer_begin(leg->name.reply, &shape, job->ident,
-					 &leg->message);
-	if (leg->name.node)
+		err = bus1_answer_begin(leg->name.reply, &shape, &leg->message);
+	else if (leg->name.node)
 		err = bus1_message_take(&leg->to->space, &leg->to->pool, &shape,
 					job->ident, &leg->message);
+	if (!err)
+		leg->message->sender = bus1_ident_get(job->ident);
 	if (err == -ENOMEM) {
 		old = enter_cgroup(leg);
 		err = build_new(job, leg, &shape);

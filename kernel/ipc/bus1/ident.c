@@ -38,7 +38,11 @@ struct bus1_ident *bus1_ident_new(struct ucounts *user)
 	return ident;
 }
 
-static void free_ident(struct kref *ref)
+/**
+ * bus1_ident_free() - free an identity, see bus1_ident_put()
+ * @ref:	its last reference, that is put
+ */
+void bus1_ident_free(struct kref *ref)
 {
 	struct bus1_ident *ident = container_of(ref, struct bus1_ident, ref);
 
@@ -46,14 +50,4 @@ static void free_ident(struct kref *ref)
 	put_pid(ident->pid);
 	put_ucounts(ident->user);
 	kfree(ident);
-}
-
-/**
- * bus1_ident_put() - put a reference to an identity
- * @ident:	identity, or NULL
- */
-void bus1_ident_put(struct bus1_ident *ident)
-{
-	if (ident)
-		kref_put(&ident->ref, free_ident);
 }

@@ -34,12 +34,22 @@ struct bus1_ident {
 };
 
 struct bus1_ident *bus1_ident_new(struct ucounts *user);
-void bus1_ident_put(struct bus1_ident *ident);
+void bus1_ident_free(struct kref *ref);
 
 static inline struct bus1_ident *bus1_ident_get(struct bus1_ident *ident)
 {
 	kref_get(&ident->ref);
 	return ident;
+}
+
+/**
+ * bus1_ident_put() - put a reference to an identity
+ * @ident:	identity, or NULL
+ */
+static inline void bus1_ident_put(struct bus1_ident *ident)
+{
+	if (ident)
+		kref_put(&ident->ref, bus1_ident_free);
 }
 
 #endif /* _BUS1_IDENT_H */

@@ -49,6 +49,7 @@ int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message,
 			bool sync)
 {
 	struct bus1_space *to = message->space;
+	struct task_struct *wake;
 	int err;
 
 	spin_lock(&to->data);
@@ -59,13 +60,11 @@ int bus1_leg_commit_one(struct bus1_peer *from, struct bus1_message *message,
 	}
 	bus1_message_share(message);
 	bus1_message_enqueued_locked(message);
-	bus1_queue_add(&to->queue, &message->entry, (unsigned long)message);
+	bus1_queue_add(&to->queue, &message->entry,
+		       bus1_message_key(&message->entry));
+	wake = bus1_space_pick_locked(to);
 	spin_unlock(&to->data);
-
-	if (sync)
-		bus1_space_wake_sync(to);
-	else
-		bus1_space_wake(to);
+	bus1_space_wake_picked(to, wake, sync);
 	return 0;
 }
 

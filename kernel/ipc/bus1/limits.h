@@ -85,6 +85,9 @@ static_assert(BUS1_GUARANTEED(BUS1_USER_BYTES / BUS1_PEER_SHARE, 3) >= SZ_1M);
 /* A message has room for so many handles and descriptors without more memory. */
 #define BUS1_INLINE_ITEMS	4
 
+/* How many messages a peer keeps for the next senders: as many as are on their way. */
+#define BUS1_SPARES		4
+
 /* How many steps are made under one spin lock, or with preemption off. */
 #define BUS1_BATCH		64
 

@@ -42,17 +42,11 @@ static void init_message(struct bus1_message *message, struct bus1_space *space,
 	message->sender = NULL;
 	message->claim = NULL;
 	message->charged = (struct bus1_amount){};
-	message->n_bytes = shape->n_bytes;
-	message->n_handles = shape->n_handles;
-	message->n_moved = shape->n_moved;
-	message->n_fds = shape->n_fds;
 	message->fds_charged = false;
+	message->kept = false;
 	message->written = 0;
 	message->handles = (void *)(message + 1);
-	message->files = (void *)(message->handles + shape->n_handles);
-	if (shape->n_handles + shape->n_fds)
-		memset(message->handles, 0,
-		       (shape->n_handles + shape->n_fds) * sizeof(void *));
+	bus1_message_set_shape(message, shape);
 }
 
 /**
@@ -83,7 +77,11 @@ struct bus1_message *bus1_message_new(struct bus1_space *space,
 	return message;
 }
 
-static void free_memory(struct bus1_message *message)
+/**
+ * bus1_message_free_memory() - free a message that holds nothing
+ * @message:	message
+ */
+void bus1_message_free_memory(struct bus1_message *message)
 {
 	if (message->plain)
 		kmem_cache_free(message_cache, message);
@@ -92,9 +90,27 @@ static void free_memory(struct bus1_message *message)
 }
 
 /*
- * Free the slice and everything that is still charged. One message that is free
- * stays with its receiver, whose cgroup pays for it: the next sender finds it with
- * the lock that it takes anyway.
+ * Free the slice. A page that somebody pins must not get to others; what is only kept
+ * in it does not count as a user.
+ */
+static void free_slice_locked(struct bus1_message *message)
+{
+	struct bus1_space *space = message->space;
+
+	if (bus1_spare_is_kept_locked(space) &&
+	    bus1_pool_edge_is_pinned(message->pool, &message->slice))
+		bus1_spare_yield_locked(space);
+	if (bus1_pool_retire(message->pool, &message->slice)) {
+		spin_unlock(&space->data);
+		bus1_pool_punch(message->pool, &message->slice);
+		spin_lock(&space->data);
+	}
+	bus1_pool_free(message->pool, &message->slice);
+}
+
+/*
+ * Give back the slice and everything that is still charged, and keep the memory or
+ * free it.
  */
 static void give_back(struct bus1_message *message)
 {
@@ -102,41 +118,21 @@ static void give_back(struct bus1_message *message)
 	struct file *file = NULL;
 
 	spin_lock(&space->data);
-	if (message->slice.size) {
-		if (bus1_pool_retire(message->pool, &message->slice)) {
-			spin_unlock(&space->data);
-			bus1_pool_punch(message->pool, &message->slice);
-			spin_lock(&space->data);
-		}
-		bus1_pool_free(message->pool, &message->slice);
+	if (bus1_spare_keep_locked(message)) {
+		spin_unlock(&space->data);
+		return;
 	}
+	if (message->slice.size)
+		free_slice_locked(message);
 	bus1_quota_uncharge(&space->quota, message->claim, &message->charged);
-	if (unlikely(space->down)) {
+	if (unlikely(space->down))
 		file = bus1_pool_detach(message->pool);
-	} else if (message->plain && !space->spare) {
-		space->spare = message;
+	else if (bus1_spare_add_locked(message))
 		message = NULL;
-	}
 	spin_unlock(&space->data);
 	bus1_pool_put_file(file);
 	if (message)
-		free_memory(message);
-}
-
-/**
- * bus1_message_drop_spare() - free the message that is kept for the next sender
- * @space:	receiver, of whom nobody can become the next receiver's
- */
-void bus1_message_drop_spare(struct bus1_space *space)
-{
-	struct bus1_message *spare;
-
-	spin_lock(&space->data);
-	spare = space->spare;
-	space->spare = NULL;
-	spin_unlock(&space->data);
-	if (spare)
-		free_memory(spare);
+		bus1_message_free_memory(message);
 }
 
 /**
@@ -161,21 +157,12 @@ void bus1_message_free(struct bus1_message *message)
 		bus1_message_drop_files(message);
 	dest = message->dest;
 	sender = message->sender;
+	message->dest = NULL;
+	message->sender = NULL;
 	give_back(message);
 	/* The receiver lives as long as its node. */
 	bus1_node_put(dest);
 	bus1_ident_put(sender);
-}
-
-static void get_amount(const struct bus1_message *message,
-		       struct bus1_amount *amount)
-{
-	amount->of[BUS1_SLICES] = 1;
-	/* Moving a reply handle charges nobody. */
-	amount->of[BUS1_HANDLES] = message->n_handles - message->n_moved;
-	/* Saturated: more than any limit. */
-	amount->of[BUS1_BYTES] = min_t(u64, bus1_message_size(message), U32_MAX);
-	amount->of[BUS1_FDS] = message->n_fds;
 }
 
 /* @more are handles beyond those that the message carries. */
@@ -184,11 +171,12 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim,
 {
 	struct bus1_space *space = message->space;
 	struct bus1_amount amount;
+	u64 size;
 	int err;
 
 	lockdep_assert_held(&space->data);
 
-	get_amount(message, &amount);
+	size = bus1_message_get_amount(message, &amount);
 	amount.of[BUS1_HANDLES] += more;
 	if (claim)
 		err = bus1_quota_charge(&space->quota, claim, &amount);
@@ -197,8 +185,7 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim,
 	if (err)
 		return err;
 
-	err = bus1_pool_alloc(message->pool, &message->slice,
-			      bus1_message_size(message));
+	err = bus1_pool_alloc(message->pool, &message->slice, size);
 	if (err) {
 		bus1_quota_uncharge(&space->quota, claim, &amount);
 		return err;
@@ -213,7 +200,7 @@ static int charge_spare_locked(struct bus1_space *space, struct bus1_pool *pool,
 			       struct bus1_claim *claim, u32 more,
 			       struct bus1_message **message)
 {
-	struct bus1_message *spare = space->spare;
+	struct bus1_message *spare = bus1_spare_first_locked(space);
 	int err;
 
 	if (!spare || shape->n_handles + shape->n_fds > BUS1_INLINE_ITEMS)
@@ -222,9 +209,26 @@ static int charge_spare_locked(struct bus1_space *space, struct bus1_pool *pool,
 	err = charge_locked(spare, claim, more);
 	if (err)
 		return err;
-	space->spare = NULL;
+	bus1_spare_remove_locked(spare);
 	*message = spare;
 	return 0;
+}
+
+static int take_anew_locked(struct bus1_space *space, struct bus1_pool *pool,
+			    const struct bus1_shape *shape, struct ucounts *user,
+			    struct bus1_message **message)
+{
+	struct bus1_claim *claim, *none = NULL;
+
+	bus1_spare_yield_locked(space);
+	if (space->down)
+		return -EHOSTUNREACH;
+	/* @user lives as long as the sender's, but the receiver may be adopted. */
+	if (bus1_quota_claimant(&space->quota, user) != user)
+		return -ENOMEM;
+	claim = bus1_quota_claim(&space->quota, user, &none);
+	return claim ? charge_spare_locked(space, pool, shape, claim, 0,
+					   message) : -ENOMEM;
 }
 
 /**
@@ -232,30 +236,30 @@ static int charge_spare_locked(struct bus1_space *space, struct bus1_pool *pool,
  * @space:	receiver
  * @pool:	the receiver's pool
  * @shape:	what it is to consist of
- * @sender:	who sends
+ * @sender:	who sends; the caller sets &struct bus1_message.sender
  * @message:	the message
+ *
+ * Sleeps.
  *
  * Return: 0; -ENOMEM if a message or a claim has to be allocated, by
  * bus1_message_new() and bus1_message_charge(); or as the latter.
  */
 int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
-		      const struct bus1_shape *shape, struct bus1_ident *sender,
+		      const struct bus1_shape *shape,
+		      const struct bus1_ident *sender,
 		      struct bus1_message **message)
 {
-	struct bus1_claim *claim, *none = NULL;
-	int err = -ENOMEM;
+	int err = -EHOSTUNREACH;
+	struct ucounts *user;
 
 	spin_lock(&space->data);
-	claim = bus1_quota_claim(&space->quota,
-				 bus1_quota_claimant(&space->quota, sender->user),
-				 &none);
-	if (space->down)
-		err = -EHOSTUNREACH;
-	else if (claim)
-		err = charge_spare_locked(space, pool, shape, claim, 0, message);
+	if (likely(!space->down)) {
+		user = bus1_quota_claimant(&space->quota, sender->user);
+		*message = bus1_spare_resume_locked(space, shape, user, 0);
+		err = *message ? 0 : take_anew_locked(space, pool, shape, user,
+						      message);
+	}
 	spin_unlock(&space->data);
-	if (!err)
-		(*message)->sender = bus1_ident_get(sender);
 	return err;
 }
 
@@ -266,9 +270,7 @@ static int charge_claim_locked(struct bus1_message *message,
 	struct bus1_space *space = message->space;
 	struct bus1_claim *claim;
 
-	/* First: a claim that is linked has to be settled by a charge. */
-	if (space->down)
-		return -EHOSTUNREACH;
+	/* A claim that is linked has to be settled by a charge. */
 	claim = bus1_quota_claim(&space->quota, user, spare);
 	return claim ? charge_locked(message, claim, 0) : -ENOMEM;
 }
@@ -285,6 +287,7 @@ static int charge_claim_locked(struct bus1_message *message,
  */
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 {
+	struct bus1_space *space = message->space;
 	struct bus1_claim *spare = NULL;
 	int err;
 
@@ -292,14 +295,16 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 		struct bus1_claim *stale = NULL;
 		struct ucounts *user;
 
-		spin_lock(&message->space->data);
-		user = bus1_quota_claimant(&message->space->quota,
+		spin_lock(&space->data);
+		bus1_spare_yield_locked(space);
+		user = bus1_quota_claimant(&space->quota,
 					   message->sender->user);
 		/* It may be another one than before, if the receiver was adopted. */
 		if (spare && spare->user != user)
 			swap(spare, stale);
-		err = charge_claim_locked(message, user, &spare);
-		spin_unlock(&message->space->data);
+		err = space->down ? -EHOSTUNREACH :
+				    charge_claim_locked(message, user, &spare);
+		spin_unlock(&space->data);
 
 		bus1_claim_free(stale);
 		if (err != -ENOMEM)
@@ -313,6 +318,60 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 	return err;
 }
 
+static int take_own_anew_locked(struct bus1_space *space, struct bus1_pool *pool,
+				const struct bus1_shape *shape,
+				struct bus1_message **message)
+{
+	bus1_spare_yield_locked(space);
+	if (space->down)
+		return -ESHUTDOWN;
+	return charge_spare_locked(space, pool, shape, NULL, 1, message);
+}
+
+/**
+ * bus1_message_take_own() - get room for a reply, if nothing is to be allocated
+ * @space:	receiver, who pays
+ * @pool:	the receiver's pool
+ * @shape:	as many bytes, handles and files as may come
+ * @message:	the message
+ *
+ * Charged is also the handle that the reply is, and left to it.
+ *
+ * Return: 0, -ESHUTDOWN, -ENOBUFS; -ENOMEM if a message has to be allocated, by
+ * bus1_message_new() and bus1_message_budget().
+ */
+int bus1_message_take_own(struct bus1_space *space, struct bus1_pool *pool,
+			  const struct bus1_shape *shape,
+			  struct bus1_message **message)
+{
+	int err = -ESHUTDOWN;
+
+	spin_lock(&space->data);
+	if (likely(!space->down)) {
+		*message = bus1_spare_resume_locked(space, shape, NULL, 1);
+		err = *message ? 0 : take_own_anew_locked(space, pool, shape,
+							  message);
+	}
+	if (!err)
+		(*message)->charged.of[BUS1_HANDLES]--;
+	spin_unlock(&space->data);
+	return err == -EXFULL ? -ENOBUFS : err;
+}
+
+static int charge_own(struct bus1_message *message, u32 more)
+{
+	struct bus1_space *space = message->space;
+	int err;
+
+	spin_lock(&space->data);
+	bus1_spare_yield_locked(space);
+	err = space->down ? -ESHUTDOWN : charge_locked(message, NULL, more);
+	if (!err)
+		message->charged.of[BUS1_HANDLES] -= more;
+	spin_unlock(&space->data);
+	return err == -EXFULL ? -ENOBUFS : err;
+}
+
 /**
  * bus1_message_charge_own() - charge a message of a peer to itself
  * @message:	message
@@ -321,57 +380,31 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
  */
 int bus1_message_charge_own(struct bus1_message *message)
 {
-	int err;
-
-	spin_lock(&message->space->data);
-	err = message->space->down ? -ESHUTDOWN :
-				     charge_locked(message, NULL, 0);
-	spin_unlock(&message->space->data);
-	return err == -EXFULL ? -ENOBUFS : err;
+	return charge_own(message, 0);
 }
 
 /**
- * bus1_message_budget() - get room for a reply, charged to its receiver
- * @space:	receiver
- * @pool:	the receiver's pool
- * @shape:	as many bytes, handles and files as may come
- * @gfp:	how to allocate
- * @message:	the message
+ * bus1_message_budget() - charge room for a reply to its receiver
+ * @message:	message
  *
  * Charged is also the handle that the reply is, and left to it.
  *
- * Return: 0, -ESHUTDOWN, -ENOBUFS, -ENOMEM.
+ * Return: 0, -ESHUTDOWN or -ENOBUFS.
  */
-int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
-			const struct bus1_shape *shape, gfp_t gfp,
-			struct bus1_message **message)
+int bus1_message_budget(struct bus1_message *message)
 {
-	struct bus1_message *new = NULL;
-	int err;
+	return charge_own(message, 1);
+}
 
-	for (;;) {
-		spin_lock(&space->data);
-		if (space->down)
-			err = -ESHUTDOWN;
-		else if (new)
-			err = charge_locked(new, NULL, 1);
-		else
-			err = charge_spare_locked(space, pool, shape, NULL, 1,
-						  message);
-		if (!err)
-			(new ?: *message)->charged.of[BUS1_HANDLES]--;
-		spin_unlock(&space->data);
-		if (err != -ENOMEM || new)
-			break;
-		new = bus1_message_new(space, pool, shape, gfp);
-		if (!new)
-			return -ENOMEM;
-	}
-	if (new && err)
-		bus1_message_free(new);
-	else if (new)
-		*message = new;
-	return err == -EXFULL ? -ENOBUFS : err;
+static void trim_one(struct bus1_message *message, enum bus1_resource r, u64 need)
+{
+	u32 *charged = &message->charged.of[r];
+
+	if (*charged <= need)
+		return;
+	bus1_quota_uncharge_one(&message->space->quota, message->claim, r,
+				*charged - need);
+	*charged = need;
 }
 
 /**
@@ -383,14 +416,10 @@ int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
 void bus1_message_trim_locked(struct bus1_message *message)
 {
 	u64 size = max(bus1_message_size(message), message->written);
-	struct bus1_amount need, less;
-	enum bus1_resource r;
 
-	get_amount(message, &need);
-	need.of[BUS1_BYTES] = size;
-	for (r = 0; r < BUS1_RESOURCES; r++)
-		less.of[r] = message->charged.of[r] - need.of[r];
-	bus1_message_uncharge_locked(message, &less);
+	trim_one(message, BUS1_BYTES, size);
+	trim_one(message, BUS1_HANDLES, message->n_handles - message->n_moved);
+	trim_one(message, BUS1_FDS, message->n_fds);
 	bus1_pool_shrink(message->pool, &message->slice, size);
 }
 
@@ -413,7 +442,7 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
 }
 
 /**
- * bus1_message_prepare_tail() - make sure that handles and files can be told
+ * bus1_message_prepare_pages() - make sure that handles and files can be told
  * @message:	message whose payload was written
  * @add:	whether to allocate pages that are not there
  *
@@ -422,7 +451,7 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
  *
  * Return: 0, or as bus1_pool_fill().
  */
-int bus1_message_prepare_tail(struct bus1_message *message, bool add)
+int bus1_message_prepare_pages(struct bus1_message *message, bool add)
 {
 	const void *zeros = page_address(ZERO_PAGE(0));
 	u64 start = message->slice.offset;
@@ -436,64 +465,6 @@ int bus1_message_prepare_tail(struct bus1_message *message, bool add)
 		err = bus1_pool_fill(message->pool, &message->slice, at - start,
 				     zeros, 1, add);
 	return err;
-}
-
-/**
- * bus1_message_attach() - let a message carry a reference
- * @message:	message
- * @i:		which of its handles
- * @node:	node to refer to
- * @from:	who gives it
- * @gfp:	how to allocate what is new to the receiver
- *
- * A dead node leaves the handle NULL. Waits for destructions under way.
- *
- * Return: 0, or as bus1_handle_attach().
- */
-int bus1_message_attach(struct bus1_message *message, u32 i,
-			struct bus1_node *node, struct bus1_space *from,
-			gfp_t gfp)
-{
-	return bus1_handle_attach(node, from, message->space, gfp,
-				  &message->handles[i]);
-}
-
-/**
- * bus1_message_enqueued_locked() - count a message that was committed
- * @message:	message whose receiver's @data is held
- */
-void bus1_message_enqueued_locked(struct bus1_message *message)
-{
-	lockdep_assert_held(&message->space->data);
-
-	message->dest->n_queued++;
-	message->space->queued_bytes += bus1_message_size(message);
-}
-
-/**
- * bus1_message_dequeued_locked() - remove a committed message from its queue
- * @message:	message whose receiver's @data is held
- */
-void bus1_message_dequeued_locked(struct bus1_message *message)
-{
-	lockdep_assert_held(&message->space->data);
-
-	bus1_queue_remove(&message->space->queue, &message->entry);
-	message->dest->n_queued--;
-	message->space->queued_bytes -= bus1_message_size(message);
-}
-
-/**
- * bus1_message_share() - the references that a message carries become visible
- * @message:	message that is about to be committed
- */
-void bus1_message_share(struct bus1_message *message)
-{
-	u32 i;
-
-	for (i = 0; i < message->n_handles; i++)
-		if (message->handles[i])
-			bus1_node_share(message->handles[i]->node);
 }
 
 /**
@@ -547,7 +518,7 @@ void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder
 {
 	struct bus1_space *requester = reply->requester;
 	struct bus1_message *room;
-	bool wake;
+	struct task_struct *wake;
 
 	spin_lock(&requester->data);
 	room = bus1_reply_drop_locked(reply, &wake);
@@ -555,8 +526,7 @@ void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder
 		bus1_message_uncharge_locked(room, &room->charged);
 	spin_unlock(&requester->data);
 
-	if (wake)
-		bus1_space_wake(requester);
+	bus1_space_wake_picked(requester, wake, false);
 	bus1_reply_leave_holder(reply, holder);
 	/* It carries nothing, and its peer is kept by the reply. */
 	bus1_message_free(room);

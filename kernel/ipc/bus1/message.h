@@ -5,6 +5,8 @@
 #ifndef _BUS1_MESSAGE_H
 #define _BUS1_MESSAGE_H
 
+#include <linux/mm.h>
+
 #include "ident.h"
 #include "object.h"
 #include "pool.h"
@@ -46,6 +48,8 @@ struct bus1_shape {
  * @fds_charged: whether @files count against the sender's user
  * @plain:	whether it has room for BUS1_INLINE_ITEMS handles and files, and no
  *		more; constant
+ * @kept:	whether it keeps its slice although nobody uses it, see spare.c; the
+ *		receiver's @data
  * @written:	up to where attempts to fill it that failed may have written pages; a
  *		reply's holder's
  * @handles:	carried references, NULL where the node was dead already
@@ -75,6 +79,7 @@ struct bus1_message {
 	u32 n_fds;
 	bool fds_charged;
 	bool plain;
+	bool kept;
 	u64 written;
 	struct bus1_handle **handles;
 	struct file **files;
@@ -86,27 +91,35 @@ struct bus1_message *bus1_message_new(struct bus1_space *space,
 				      struct bus1_pool *pool,
 				      const struct bus1_shape *shape, gfp_t gfp);
 int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
-		      const struct bus1_shape *shape, struct bus1_ident *sender,
+		      const struct bus1_shape *shape,
+		      const struct bus1_ident *sender,
 		      struct bus1_message **message);
-void bus1_message_drop_spare(struct bus1_space *space);
+int bus1_message_take_own(struct bus1_space *space, struct bus1_pool *pool,
+			  const struct bus1_shape *shape,
+			  struct bus1_message **message);
 void bus1_message_free(struct bus1_message *message);
+void bus1_message_free_memory(struct bus1_message *message);
+
+struct bus1_message *bus1_spare_first_locked(struct bus1_space *space);
+bool bus1_spare_add_locked(struct bus1_message *message);
+void bus1_spare_remove_locked(struct bus1_message *spare);
+bool bus1_spare_keep_locked(struct bus1_message *message);
+struct bus1_message *bus1_spare_resume_locked(struct bus1_space *space,
+					      const struct bus1_shape *shape,
+					      const struct ucounts *user,
+					      u32 more);
+bool bus1_spare_is_kept_locked(const struct bus1_space *space);
+void bus1_spare_yield_locked(struct bus1_space *space);
+void bus1_spare_drop(struct bus1_space *space);
 
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp);
 int bus1_message_charge_own(struct bus1_message *message);
-int bus1_message_budget(struct bus1_space *space, struct bus1_pool *pool,
-			const struct bus1_shape *shape, gfp_t gfp,
-			struct bus1_message **message);
+int bus1_message_budget(struct bus1_message *message);
 void bus1_message_trim_locked(struct bus1_message *message);
 void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);
 
-int bus1_message_prepare_tail(struct bus1_message *message, bool add);
-int bus1_message_attach(struct bus1_message *message, u32 i,
-			struct bus1_node *node, struct bus1_space *from,
-			gfp_t gfp);
-void bus1_message_enqueued_locked(struct bus1_message *message);
-void bus1_message_dequeued_locked(struct bus1_message *message);
-void bus1_message_share(struct bus1_message *message);
+int bus1_message_prepare_pages(struct bus1_message *message, bool add);
 int bus1_message_take_files(struct bus1_message *message,
 			    struct file **files);
 void bus1_message_drop_handles(struct bus1_message *message);
@@ -123,6 +136,17 @@ void bus1_message_drop_files(struct bus1_message *message);
 static inline struct bus1_message *bus1_message_of(struct bus1_slice *slice)
 {
 	return container_of(slice, struct bus1_message, slice);
+}
+
+/**
+ * bus1_message_key() - what a message to one destination has as its key
+ * @entry:	entry of the message
+ *
+ * Return: the key.
+ */
+static inline unsigned long bus1_message_key(const struct bus1_entry *entry)
+{
+	return (unsigned long)container_of(entry, struct bus1_message, entry);
 }
 
 /**
@@ -157,6 +181,125 @@ static inline u64 bus1_message_fds_at(const struct bus1_message *message)
 static inline u64 bus1_message_size(const struct bus1_message *message)
 {
 	return bus1_message_fds_at(message) + message->n_fds * sizeof(int);
+}
+
+/**
+ * bus1_message_get_amount() - what a message consumes
+ * @message:	message
+ * @amount:	set to that
+ *
+ * Return: the size of its slice.
+ */
+static inline u64 bus1_message_get_amount(const struct bus1_message *message,
+			    struct bus1_amount *amount)
+{
+	u64 size = bus1_message_size(message);
+
+	amount->of[BUS1_SLICES] = 1;
+	/* Moving a reply handle charges nobody. */
+	amount->of[BUS1_HANDLES] = message->n_handles - message->n_moved;
+	/* Saturated: more than any limit. */
+	amount->of[BUS1_BYTES] = min_t(u64, size, U32_MAX);
+	amount->of[BUS1_FDS] = message->n_fds;
+	return size;
+}
+
+/**
+ * bus1_message_set_shape() - say what a message consists of
+ * @message:	message that carries nothing
+ * @shape:	what it is to consist of; there is room for it
+ */
+static inline void bus1_message_set_shape(struct bus1_message *message,
+			    const struct bus1_shape *shape)
+{
+	u32 i;
+
+	message->n_bytes = shape->n_bytes;
+	message->n_handles = shape->n_handles;
+	message->n_moved = shape->n_moved;
+	message->n_fds = shape->n_fds;
+	if (!(shape->n_handles | shape->n_fds))
+		return;
+	message->files = (void *)(message->handles + shape->n_handles);
+	for (i = 0; i < shape->n_handles + shape->n_fds; i++)
+		message->handles[i] = NULL;
+}
+
+/**
+ * bus1_message_enqueued_locked() - count a message that was committed
+ * @message:	message whose receiver's @data is held
+ */
+static inline void bus1_message_enqueued_locked(struct bus1_message *message)
+{
+	lockdep_assert_held(&message->space->data);
+
+	message->dest->n_queued++;
+	message->space->queued_bytes += bus1_message_size(message);
+}
+
+/**
+ * bus1_message_dequeued_locked() - remove a committed message from its queue
+ * @message:	message whose receiver's @data is held
+ */
+static inline void bus1_message_dequeued_locked(struct bus1_message *message)
+{
+	lockdep_assert_held(&message->space->data);
+
+	bus1_queue_remove(&message->space->queue, &message->entry);
+	message->dest->n_queued--;
+	message->space->queued_bytes -= bus1_message_size(message);
+}
+
+/**
+ * bus1_message_share() - the references that a message carries become visible
+ * @message:	message that is about to be committed
+ */
+static inline void bus1_message_share(struct bus1_message *message)
+{
+	u32 i;
+
+	for (i = 0; i < message->n_handles; i++)
+		if (message->handles[i])
+			bus1_node_share(message->handles[i]->node);
+}
+
+/**
+ * bus1_message_attach() - let a message carry a reference
+ * @message:	message
+ * @i:		which of its handles
+ * @node:	node to refer to
+ * @from:	who gives it
+ * @gfp:	how to allocate what is new to the receiver, in whose cgroup the
+ *		caller is then; 0: not at all
+ *
+ * A dead node leaves the handle NULL. Waits for destructions under way.
+ *
+ * Return: 0, or as bus1_handle_attach().
+ */
+static inline int bus1_message_attach(struct bus1_message *message, u32 i,
+				      struct bus1_node *node,
+				      struct bus1_space *from, gfp_t gfp)
+{
+	return bus1_handle_attach(node, from, message->space, gfp, true,
+				  &message->handles[i]);
+}
+
+/**
+ * bus1_message_prepare_tail() - bus1_message_prepare_pages(), if there are any
+ * @message:	message whose payload was written
+ * @add:	whether to allocate pages that are not there
+ *
+ * Return: 0, or as bus1_pool_fill().
+ */
+static inline int bus1_message_prepare_tail(struct bus1_message *message,
+					    bool add)
+{
+	/* Mostly handles and files lie in the page in which the payload ends. */
+	if (message->n_bytes &&
+	    offset_in_page(message->slice.offset + message->n_bytes - 1) +
+	    bus1_message_size(message) - message->n_bytes < PAGE_SIZE)
+		return 0;
+	return bus1_message_prepare_pages(message, add);
 }
 
 #endif /* _BUS1_MESSAGE_H */

@@ -48,7 +48,7 @@ static int find_reply(struct bus1_name *name, struct bus1_space *space, u64 id)
 	if (!reply)
 		return -ENXIO;
 	if (reply->claimed) {
-		name->busy = bus1_reply_get(reply);
+		name->busy = bus1_reply_get_busy(reply);
 		return -EBUSY;
 	}
 	name->reply = reply;
@@ -78,19 +78,6 @@ int bus1_name_find(struct bus1_name *name, struct bus1_space *space, u64 id)
 	name->handle = handle;
 	name->node = bus1_node_get(handle->node);
 	return 0;
-}
-
-/**
- * bus1_name_claim() - begin to use a reply handle
- * @name:	what was found; the local lock was held since
- */
-void bus1_name_claim(struct bus1_name *name)
-{
-	if (!name->reply)
-		return;
-	name->reply->marked = false;
-	name->reply->claimed = true;
-	name->claimed = true;
 }
 
 /**

@@ -29,9 +29,21 @@ struct bus1_name {
 
 bool bus1_name_is_free(struct bus1_space *space, u64 id);
 int bus1_name_find(struct bus1_name *name, struct bus1_space *space, u64 id);
-void bus1_name_claim(struct bus1_name *name);
 void bus1_name_unclaim(struct bus1_name *name, struct bus1_space *space);
 void bus1_name_used(struct bus1_name *name, struct bus1_space *space);
 void bus1_name_abort(struct bus1_name *name);
+
+/**
+ * bus1_name_claim() - begin to use a reply handle
+ * @name:	what was found; the local lock was held since
+ */
+static inline void bus1_name_claim(struct bus1_name *name)
+{
+	if (!name->reply)
+		return;
+	name->reply->marked = false;
+	name->reply->claimed = true;
+	name->claimed = true;
+}
 
 #endif /* _BUS1_NAME_H */

@@ -45,7 +45,6 @@
 
 #include "object.h"
 
-static struct kmem_cache *handle_cache;
 static struct kmem_cache *node_cache;
 
 /**
@@ -55,36 +54,10 @@ static struct kmem_cache *node_cache;
  */
 int __init bus1_object_init(void)
 {
-	handle_cache = kmem_cache_create("bus1_handle",
-					 sizeof(struct bus1_handle), 0,
-					 SLAB_ACCOUNT | SLAB_PANIC, NULL);
+	bus1_handle_cache_init();
 	node_cache = kmem_cache_create("bus1_node", sizeof(struct bus1_node), 0,
 				       SLAB_ACCOUNT | SLAB_PANIC, NULL);
 	return 0;
-}
-
-/**
- * bus1_handle_find() - find a handle by ID
- * @space:	space whose @local is held
- * @id:		ID
- *
- * Return: the handle, or NULL. An owner's handle is found until its ID can be
- * used again, also while its count is 0.
- */
-struct bus1_handle *bus1_handle_find(struct bus1_space *space, u64 id)
-{
-	struct rb_node *rb = space->handles.rb_node;
-	struct bus1_handle *handle;
-
-	lockdep_assert_held(&space->local);
-
-	while (rb) {
-		handle = rb_entry(rb, struct bus1_handle, rb_id);
-		if (id == handle->id)
-			return handle;
-		rb = id < handle->id ? rb->rb_left : rb->rb_right;
-	}
-	return NULL;
 }
 
 /**
@@ -166,47 +139,6 @@ static void forget_listed(struct bus1_space *owner)
 	}
 }
 
-static void init_handle(struct bus1_handle *handle, struct bus1_node *node,
-			struct bus1_space *holder)
-{
-	memset(handle, 0, sizeof(*handle));
-	handle->node = node;
-	handle->holder = holder;
-	bus1_entry_init(&handle->destroyed, BUS1_ENTRY_DESTROY);
-}
-
-static struct bus1_handle *find_holder(struct bus1_node *node,
-				       struct bus1_space *holder)
-{
-	struct rb_node *rb = node->holders.rb_node;
-	struct bus1_handle *handle;
-
-	while (rb) {
-		handle = rb_entry(rb, struct bus1_handle, rb_holder);
-		if (holder == handle->holder)
-			return handle;
-		rb = holder < handle->holder ? rb->rb_left : rb->rb_right;
-	}
-	return NULL;
-}
-
-static void link_holder(struct bus1_handle *handle)
-{
-	struct rb_node **link = &handle->node->holders.rb_node;
-	struct rb_node *parent = NULL;
-
-	while (*link) {
-		parent = *link;
-		if (handle->holder <
-		    rb_entry(parent, struct bus1_handle, rb_holder)->holder)
-			link = &parent->rb_left;
-		else
-			link = &parent->rb_right;
-	}
-	rb_link_node(&handle->rb_holder, parent, link);
-	rb_insert_color(&handle->rb_holder, &handle->node->holders);
-}
-
 /**
  * bus1_node_new() - create a node
  * @owner:	its owner, whose @local is held
@@ -240,11 +172,14 @@ int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 	new->holders = RB_ROOT;
 	new->based = true;
 	bus1_entry_init(&new->released, BUS1_ENTRY_RELEASE);
-	init_handle(&new->own, new, owner);
+	bus1_handle_init(&new->own);
+	new->own.node = new;
+	new->own.holder = owner;
 	new->own.id = id;
 	new->own.n_user = 1;
 	new->own.charged = true;
-	link_holder(&new->own);
+	rb_link_node(&new->own.rb_holder, NULL, &new->holders.rb_node);
+	rb_insert_color(&new->own.rb_holder, &new->holders);
 	link_id(&new->own);
 	owner->n_handles++;
 	*node = new;
@@ -275,24 +210,16 @@ void bus1_node_abort(struct bus1_node *node)
 	bus1_node_forget(node);
 }
 
-static void free_node(struct kref *ref)
+/**
+ * bus1_node_free() - free a node's memory, see bus1_node_put()
+ * @ref:	its last reference, that is put
+ */
+void bus1_node_free(struct kref *ref)
 {
 	struct bus1_node *node = container_of(ref, struct bus1_node, ref);
 
 	bus1_space_put(node->owner);
 	kmem_cache_free(node_cache, node);
-}
-
-/**
- * bus1_node_put() - put a reference to a node's memory
- * @node:	node, or NULL
- *
- * May sleep: the last reference may be the last to its owner, too.
- */
-void bus1_node_put(struct bus1_node *node)
-{
-	if (node)
-		kref_put(&node->ref, free_node);
 }
 
 /**
@@ -352,113 +279,7 @@ void bus1_node_forget(struct bus1_node *node)
 	bus1_node_put(node);
 }
 
-/**
- * bus1_node_dead_before() - whether a node was destroyed before an event
- * @node:	node
- * @place:	place of an event that is committed and first in its queue
- *
- * Return: true if the node's destruction has its place before @place.
- */
-bool bus1_node_dead_before(struct bus1_node *node,
-			   const struct bus1_place *place)
-{
-	/* Pairs with the release in destroy.c, place_nodes(). */
-	return smp_load_acquire(&node->place.timestamp) &&
-	       bus1_place_before(&node->place, place);
-}
-
-/* On success, @handle is NULL if the node is dead. */
-static int take_handle(struct bus1_node *node, struct bus1_space *from,
-		       struct bus1_space *holder, struct bus1_handle **spare,
-		       struct bus1_handle **taken)
-{
-	struct bus1_handle *handle;
-
-	*taken = NULL;
-	if (node->state == BUS1_NODE_DYING)
-		return -EBUSY;
-	if (node->state == BUS1_NODE_DEAD)
-		return 0;
-	if (bus1_node_was_released(node, from))
-		return -ENXIO;
-
-	handle = find_holder(node, holder);
-	if (!handle) {
-		handle = *spare;
-		if (!handle)
-			return -ENOMEM;
-		*spare = NULL;
-		init_handle(handle, bus1_node_get(node), bus1_space_get(holder));
-		link_holder(handle);
-	}
-	handle->n_refs++;
-	node->n_refs++;
-	if (bus1_entry_queued(&node->released))
-		bus1_queue_remove(&node->owner->queue, &node->released);
-	*taken = handle;
-	return 0;
-}
-
-/* A dead node's end comes before whatever its would-be holder gets next. */
-static void sync_with_death(struct bus1_space *holder, struct bus1_node *node)
-{
-	spin_lock(&holder->data);
-	bus1_queue_sync(&holder->queue, node->place.timestamp);
-	spin_unlock(&holder->data);
-}
-
-static int alloc_handle(gfp_t gfp, struct bus1_handle **handle)
-{
-	*handle = kmem_cache_alloc(handle_cache, gfp);
-	return *handle ? 0 : -ENOMEM;
-}
-
-/**
- * bus1_handle_attach() - take a reference for a holder
- * @node:	node that @from looked up
- * @from:	who gives it
- * @holder:	who is to hold it
- * @gfp:	how to allocate the handle if the holder has none yet
- * @handle:	the handle with one more reference, or NULL if the node is dead
- *
- * Waits for a destruction that is under way, so nothing may be staged.
- *
- * Return: 0; -ENXIO if @from released its handle meanwhile; -ENOMEM; -EINTR if
- * the caller is killed.
- */
-int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
-		       struct bus1_space *holder, gfp_t gfp,
-		       struct bus1_handle **handle)
-{
-	struct bus1_handle *spare = NULL;
-	int err;
-
-	for (;;) {
-		spin_lock(&node->owner->data);
-		err = take_handle(node, from, holder, &spare, handle);
-		spin_unlock(&node->owner->data);
-
-		if (err == -EBUSY)
-			err = bus1_node_wait_dead(node);
-		else if (err == -ENOMEM)
-			err = alloc_handle(gfp, &spare);
-		else
-			break;
-		if (err)
-			break;
-	}
-	if (!err && !*handle)
-		sync_with_death(holder, node);
-	if (spare)
-		kmem_cache_free(handle_cache, spare);
-	return err;
-}
-
-/**
- * bus1_handle_free() - free a handle that nothing refers to
- * @handle:	handle that is in no tree and not embedded in its node
- */
-void bus1_handle_free(struct bus1_handle *handle)
+static void withdraw_notice(struct bus1_handle *handle)
 {
 	struct bus1_space *holder = handle->holder;
 
@@ -466,9 +287,34 @@ void bus1_handle_free(struct bus1_handle *handle)
 	if (bus1_entry_queued(&handle->destroyed))
 		bus1_queue_remove(&holder->queue, &handle->destroyed);
 	spin_unlock(&holder->data);
+}
+
+/**
+ * bus1_handle_free() - free a zombie
+ * @handle:	handle that is in no tree and no list
+ *
+ * The memory does not stay with the holder, who may have been adopted since it let
+ * go of the handle.
+ */
+void bus1_handle_free(struct bus1_handle *handle)
+{
+	withdraw_notice(handle);
 	bus1_node_put(handle->node);
-	bus1_space_put(holder);
-	kmem_cache_free(handle_cache, handle);
+	bus1_space_put(handle->holder);
+	bus1_handle_free_memory(handle);
+}
+
+/*
+ * The memory stays with the holder. Who drops the last reference has the holder's
+ * local lock, or a message that is charged to it, so that its cgroup stays the same
+ * meanwhile. Only of a reply that is thrown away unread one may come late.
+ */
+static __always_inline void recycle_handle(struct bus1_handle *handle)
+{
+	struct bus1_node *node = handle->node;
+
+	bus1_handle_keep_memory(handle, handle->holder);
+	bus1_node_put(node);
 }
 
 /**
@@ -515,21 +361,56 @@ void bus1_node_pass(struct bus1_node *node)
 }
 
 /* Returns true if the handle is for the caller to free. */
-static bool drop_refs_locked(struct bus1_handle *handle, u64 n)
+static __always_inline bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_node *node = handle->node;
 
 	lockdep_assert_held(&node->owner->data);
 
 	handle->n_refs -= n;
-	if (handle->n_refs || bus1_handle_is_own(handle))
+	if (bus1_handle_is_own(handle)) {
+		leave_to_owner_locked(node);
+		return false;
+	}
+	if (handle->n_refs)
 		return false;
 	if (node->state == BUS1_NODE_DYING) {
+		bus1_space_get(handle->holder);
 		hlist_add_head(&handle->zombie, &node->zombies);
 		return false;
 	}
 	rb_erase(&handle->rb_holder, &node->holders);
 	return true;
+}
+
+static __always_inline void drop_refs(struct bus1_handle *handle, u64 n)
+{
+	struct bus1_node *node = handle->node;
+	struct bus1_space *owner = node->owner;
+	bool notify, gone, noticed;
+
+	if (!n)
+		return;
+
+	spin_lock(&owner->data);
+	gone = drop_refs_locked(handle, n);
+	/* Who destroys it later does not find this holder any more. */
+	noticed = node->state != BUS1_NODE_LIVE;
+	notify = bus1_node_unref_locked(node, n);
+	/* Unless the handle is ours to free, others may free the node from now on. */
+	if (notify)
+		bus1_space_get(owner);
+	spin_unlock(&owner->data);
+
+	if (notify) {
+		bus1_space_wake(owner);
+		bus1_space_put(owner);
+	}
+	if (!gone)
+		return;
+	if (noticed)
+		withdraw_notice(handle);
+	recycle_handle(handle);
 }
 
 /**
@@ -539,41 +420,45 @@ static bool drop_refs_locked(struct bus1_handle *handle, u64 n)
  */
 void bus1_handle_drop(struct bus1_handle *handle, u64 n)
 {
-	struct bus1_node *node = handle->node;
-	struct bus1_space *owner = node->owner;
-	bool notify, gone;
-
-	if (!n)
-		return;
-
-	bus1_node_get(node);
-	spin_lock(&owner->data);
-	gone = drop_refs_locked(handle, n);
-	if (bus1_handle_is_own(handle))
-		leave_to_owner_locked(node);
-	notify = bus1_node_unref_locked(node, n);
-	spin_unlock(&owner->data);
-
-	if (notify)
-		bus1_space_wake(owner);
-	if (gone)
-		bus1_handle_free(handle);
-	bus1_node_put(node);
+	drop_refs(handle, n);
 }
 
-/* An owner's own destructions are excluded by its local lock. */
+/*
+ * Of a handle that is not shown. An owner's own destructions are excluded by its
+ * local lock.
+ */
 static bool missed_death_locked(const struct bus1_handle *handle)
 {
-	return !handle->n_user && !bus1_handle_is_own(handle) &&
+	return !bus1_handle_is_own(handle) &&
 	       smp_load_acquire(&handle->node->place.timestamp) &&
 	       !bus1_entry_queued(&handle->destroyed);
+}
+
+/* One that is new to its holder takes over a charge. */
+static __always_inline void count_locked(struct bus1_handle *handle,
+					 struct bus1_claim *claim)
+{
+	lockdep_assert_held(&handle->holder->data);
+
+	if (handle->n_user++)
+		return;
+	handle->claim = claim;
+	handle->charged = true;
+	handle->holder->n_handles++;
+}
+
+static void choose_id(struct bus1_handle *handle)
+{
+	handle->id = bus1_space_next_id(handle->holder) |
+		     BUS1_HANDLE_FLAG_MANAGED | BUS1_HANDLE_FLAG_REMOTE;
+	link_id(handle);
 }
 
 /**
  * bus1_handle_show() - turn a reference into one of the holder's count
  * @handle:	handle whose holder's @local is held
  * @claim:	claim that one handle is charged under
- * @charge:	set to whether the handle is new to its holder and keeps the charge
+ * @kept:	one more if the handle is new to its holder and keeps the charge
  *
  * A transfer or a seed has no place in the queue: after it took the reference, the
  * node may have been destroyed, and the notice passed over because the count was
@@ -583,31 +468,61 @@ static bool missed_death_locked(const struct bus1_handle *handle)
  * and the reference is still one to be dropped.
  */
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
-		     bool *charge)
+		     u32 *kept)
 {
 	struct bus1_space *holder = handle->holder;
-	bool missed;
+	bool missed, new;
 
 	lockdep_assert_held(&holder->local);
 
 	spin_lock(&holder->data);
-	missed = missed_death_locked(handle);
-	*charge = !missed && !handle->n_user++;
-	if (*charge) {
-		handle->claim = claim;
-		handle->charged = true;
-		holder->n_handles++;
-	}
+	new = !handle->n_user;
+	missed = new && missed_death_locked(handle);
+	if (likely(!missed))
+		count_locked(handle, claim);
 	spin_unlock(&holder->data);
 
-	if (missed)
+	if (unlikely(missed))
 		return BUS1_HANDLE_INVALID;
-	if (*charge && !bus1_handle_is_own(handle)) {
-		handle->id = bus1_space_next_id(holder) |
-			     BUS1_HANDLE_FLAG_MANAGED | BUS1_HANDLE_FLAG_REMOTE;
-		link_id(handle);
-	}
+	*kept += new;
+	if (new && !bus1_handle_is_own(handle))
+		choose_id(handle);
 	return handle->id;
+}
+
+/**
+ * bus1_handle_show_own() - bus1_handle_show() at the holder's own expense
+ * @handle:	handle whose holder's @local is held
+ * @id:		set to the ID under which the holder knows the handle
+ *
+ * bus1_handle_unshow() undoes it.
+ *
+ * Return: 0; -ENOBUFS if the holder may have no more handles, -ESTALE if the node
+ * was destroyed meanwhile, and the reference is still one to be dropped.
+ */
+int bus1_handle_show_own(struct bus1_handle *handle, u64 *id)
+{
+	struct bus1_space *holder = handle->holder;
+	bool new;
+	int err = 0;
+
+	lockdep_assert_held(&holder->local);
+
+	spin_lock(&holder->data);
+	new = !handle->n_user;
+	if (new)
+		err = missed_death_locked(handle) ? -ESTALE :
+		      bus1_quota_charge_own(&holder->quota, &bus1_one_handle);
+	if (!err)
+		count_locked(handle, NULL);
+	spin_unlock(&holder->data);
+
+	if (unlikely(err))
+		return err;
+	if (new && !bus1_handle_is_own(handle))
+		choose_id(handle);
+	*id = handle->id;
+	return 0;
 }
 
 /**
@@ -638,7 +553,8 @@ bool bus1_handle_hide(struct bus1_handle *handle)
 	return charge;
 }
 
-static void unshow_locked(struct bus1_handle *handle, u64 n)
+/* Returns true if the count fell to 0. */
+static bool unshow_locked(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_space *holder = handle->holder;
 
@@ -647,12 +563,13 @@ static void unshow_locked(struct bus1_handle *handle, u64 n)
 
 	handle->n_user -= n;
 	if (handle->n_user)
-		return;
+		return false;
 	holder->n_handles--;
 	if (handle->charged)
-		bus1_quota_uncharge(&holder->quota, handle->claim,
-				    &bus1_one_handle);
+		bus1_quota_uncharge_one(&holder->quota, handle->claim,
+					BUS1_HANDLES, 1);
 	handle->charged = false;
+	return true;
 }
 
 /**
@@ -664,19 +581,17 @@ static void unshow_locked(struct bus1_handle *handle, u64 n)
 void bus1_handle_unshow(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_space *holder = handle->holder;
-	bool own = bus1_handle_is_own(handle);
 	bool zero;
 
 	spin_lock(&holder->data);
-	unshow_locked(handle, n);
-	zero = !handle->n_user;
+	zero = unshow_locked(handle, n);
 	spin_unlock(&holder->data);
 
-	if (zero && !own)
+	if (zero && !bus1_handle_is_own(handle)) {
 		rb_erase(&handle->rb_id, &holder->handles);
-	if (zero && own && handle->node->based) {
+	} else if (zero && handle->node->based) {
 		handle->node->based = false;
 		n--;
 	}
-	bus1_handle_drop(handle, n);
+	drop_refs(handle, n);
 }

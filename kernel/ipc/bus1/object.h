@@ -13,7 +13,9 @@
 /**
  * struct bus1_handle - one peer's reference to one node
  * @node:	the node; holds a reference, unless embedded in it; constant
- * @holder:	who holds it; holds a reference, unless embedded; constant
+ * @holder:	who holds it, and outlives it: a peer lets go of all its handles before
+ *		it is freed, and a message of what it carries before its receiver is. A
+ *		zombie holds a reference. Constant
  * @rb_holder:	links it into &struct bus1_node.holders; the owner's @data
  * @rb_id:	links it into &struct bus1_space.handles while it has an ID; the
  *		holder's @local
@@ -21,8 +23,6 @@
  *		more and no references; the owner's @data
  * @id:		its ID while it is in &struct bus1_space.handles; the holder's
  *		@local
- * @marked:	whether the call that holds the holder's @local has seen it
- *		before; false whenever that is not held
  * @n_refs:	references through this handle: its count, and unread messages
  *		and seeds that carry it. The owner's first does not count. The
  *		owner's @data
@@ -31,7 +31,11 @@
  *		charged, so they have to be too wide to overflow
  * @claim:	claim that it is charged under, NULL for the holder's own; the
  *		holder's @data
+ * @marked:	whether the call that holds the holder's @local has seen it
+ *		before; false whenever that is not held
  * @charged:	whether it is charged; the holder's @data
+ * @keep:	whether the holder's cgroup pays for the memory, so that it may
+ *		become &struct bus1_space.spare_handle; constant
  * @destroyed:	the notice of its node's end; the holder's @data
  */
 struct bus1_handle {
@@ -43,11 +47,12 @@ struct bus1_handle {
 		struct hlist_node zombie;
 	};
 	u64 id;
-	bool marked;
 	u64 n_refs;
 	u64 n_user;
 	struct bus1_claim *claim;
+	bool marked;
 	bool charged;
+	bool keep;
 	struct bus1_entry destroyed;
 };
 
@@ -114,28 +119,85 @@ struct bus1_node {
 };
 
 int bus1_object_init(void);
+void bus1_handle_cache_init(void);
 
 int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node);
 void bus1_node_abort(struct bus1_node *node);
-void bus1_node_put(struct bus1_node *node);
+void bus1_node_free(struct kref *ref);
 bool bus1_node_unref_locked(struct bus1_node *node, u64 n);
 void bus1_node_pass(struct bus1_node *node);
 int bus1_node_wait_dead(struct bus1_node *node);
 void bus1_node_forget(struct bus1_node *node);
-bool bus1_node_dead_before(struct bus1_node *node,
-			   const struct bus1_place *place);
 
-struct bus1_handle *bus1_handle_find(struct bus1_space *space, u64 id);
 struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id);
 int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
-		       struct bus1_space *holder, gfp_t gfp,
+		       struct bus1_space *holder, gfp_t gfp, bool keep,
 		       struct bus1_handle **handle);
 void bus1_handle_drop(struct bus1_handle *handle, u64 n);
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
-		     bool *charge);
+		     u32 *kept);
+int bus1_handle_show_own(struct bus1_handle *handle, u64 *id);
 bool bus1_handle_hide(struct bus1_handle *handle);
 void bus1_handle_unshow(struct bus1_handle *handle, u64 n);
 void bus1_handle_free(struct bus1_handle *handle);
+void bus1_handle_free_memory(struct bus1_handle *handle);
+void bus1_handle_drop_spare(struct bus1_space *space);
+
+/**
+ * bus1_handle_init() - initialize a handle that nobody holds
+ * @handle:	handle
+ *
+ * When the last reference is gone it is again as it is then, but for its links, its ID
+ * and @claim, which are set before they are looked at.
+ */
+static inline void bus1_handle_init(struct bus1_handle *handle)
+{
+	handle->n_refs = 0;
+	handle->n_user = 0;
+	handle->marked = false;
+	handle->charged = false;
+	bus1_entry_init(&handle->destroyed, BUS1_ENTRY_DESTROY);
+}
+
+/**
+ * bus1_handle_keep_memory() - keep the memory of a handle for the next, or free it
+ * @handle:	handle
+ * @holder:	who keeps it
+ */
+static inline void bus1_handle_keep_memory(struct bus1_handle *handle,
+					   struct bus1_space *holder)
+{
+	/* Who is down gets no more handles: it would only lie there. */
+	if (!handle->keep || READ_ONCE(holder->down) ||
+	    READ_ONCE(holder->spare_handle) ||
+	    cmpxchg(&holder->spare_handle, NULL, handle))
+		bus1_handle_free_memory(handle);
+}
+
+/**
+ * bus1_handle_find() - find a handle by ID
+ * @space:	space whose @local is held
+ * @id:		ID
+ *
+ * Return: the handle, or NULL. An owner's handle is found until its ID can be
+ * used again, also while its count is 0.
+ */
+static inline struct bus1_handle *bus1_handle_find(struct bus1_space *space,
+						   u64 id)
+{
+	struct rb_node *rb = space->handles.rb_node;
+	struct bus1_handle *handle;
+
+	lockdep_assert_held(&space->local);
+
+	while (rb) {
+		handle = rb_entry(rb, struct bus1_handle, rb_id);
+		if (id == handle->id)
+			return handle;
+		rb = id < handle->id ? rb->rb_left : rb->rb_right;
+	}
+	return NULL;
+}
 
 /**
  * bus1_node_is_unreachable() - whether a node accepts no messages
@@ -177,10 +239,37 @@ static inline void bus1_node_share(struct bus1_node *node)
 		WRITE_ONCE(node->shared, true);
 }
 
+/**
+ * bus1_node_dead_before() - whether a node was destroyed before an event
+ * @node:	node
+ * @place:	place of an event that is committed and first in its queue
+ *
+ * Return: true if the node's destruction has its place before @place.
+ */
+static inline bool bus1_node_dead_before(struct bus1_node *node,
+					 const struct bus1_place *place)
+{
+	/* Pairs with the release in destroy.c, place_nodes(). */
+	return smp_load_acquire(&node->place.timestamp) &&
+	       bus1_place_before(&node->place, place);
+}
+
 static inline struct bus1_node *bus1_node_get(struct bus1_node *node)
 {
 	kref_get(&node->ref);
 	return node;
+}
+
+/**
+ * bus1_node_put() - put a reference to a node's memory
+ * @node:	node, or NULL
+ *
+ * May sleep: the last reference may be the last to its owner, too.
+ */
+static inline void bus1_node_put(struct bus1_node *node)
+{
+	if (node)
+		kref_put(&node->ref, bus1_node_free);
 }
 
 /**

@@ -6,7 +6,6 @@
 #include <linux/cred.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
-#include <linux/wait_bit.h>
 
 #include "peer.h"
 
@@ -30,7 +29,9 @@ static void free_peer(struct bus1_space *space)
 {
 	struct bus1_peer *peer = bus1_peer_of(space);
 
-	bus1_message_drop_spare(space);
+	bus1_spare_drop(space);
+	bus1_reply_drop_spare(space);
+	bus1_handle_drop_spare(space);
 	bus1_pool_deinit(&peer->pool);
 	bus1_quota_deinit(&space->quota);
 	bus1_ident_put(peer->ident);
@@ -203,6 +204,7 @@ int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info)
 
 	mutex_lock(&peer->space.local);
 	spin_lock(&peer->space.data);
+	bus1_spare_yield_locked(&peer->space);
 	/* Notices that nobody would get are not counted. */
 	bus1_peer_peek_locked(peer);
 	fill_info(peer, info);
@@ -217,13 +219,12 @@ static bool swap_identity(struct bus1_peer *peer, struct bus1_peer *with)
 	bool free;
 
 	spin_lock(&peer->space.data);
+	bus1_spare_yield_locked(&peer->space);
 	free = bus1_quota_adopt(&peer->space.quota, with->user);
 	if (free) {
 		with->space.quota.user = peer->user;
 		swap(peer->user, with->user);
 		swap(peer->ident, with->ident);
-		/* It is charged to the old cgroup. */
-		swap(peer->space.spare, with->space.spare);
 	}
 	spin_unlock(&peer->space.data);
 	return free;
@@ -246,43 +247,14 @@ int bus1_peer_adopt(struct bus1_peer *peer)
 	if (IS_ERR(fresh))
 		return PTR_ERR(fresh);
 	swapped = swap_identity(peer, fresh);
+	/* They are charged to the old cgroup. */
+	if (swapped) {
+		bus1_spare_drop(&peer->space);
+		bus1_reply_drop_spare(&peer->space);
+		bus1_handle_drop_spare(&peer->space);
+	}
 	bus1_peer_close(fresh);
 	return swapped ? 0 : -EBUSY;
-}
-
-static void end_active(struct bus1_peer *peer)
-{
-	/* A full barrier: the mark was set before anybody waits for the count. */
-	if (atomic_dec_and_test(&peer->n_active) && READ_ONCE(peer->space.down))
-		wake_up_var(&peer->n_active);
-}
-
-/**
- * bus1_peer_begin() - begin to commit what a peer sends
- * @peer:	peer
- *
- * Return: 0, and bus1_peer_end() is to follow; or -ESHUTDOWN.
- */
-int bus1_peer_begin(struct bus1_peer *peer)
-{
-	atomic_inc(&peer->n_active);
-	/* Pairs with teardown.c, settle_peer(): one of the two sees the other. */
-	smp_mb__after_atomic();
-	if (likely(!READ_ONCE(peer->space.down)))
-		return 0;
-	end_active(peer);
-	return -ESHUTDOWN;
-}
-
-/**
- * bus1_peer_end() - all that a peer sent is committed
- * @peer:	peer
- * @n_sent:	number of deliveries
- */
-void bus1_peer_end(struct bus1_peer *peer, size_t n_sent)
-{
-	atomic64_add(n_sent, &peer->n_sent);
-	end_active(peer);
 }
 
 /**
@@ -402,35 +374,61 @@ int bus1_peer_find_slice(struct bus1_peer *peer, u64 offset, u64 *serial)
 	return slice ? 0 : -ENXIO;
 }
 
+static __always_inline int release_locked(struct bus1_peer *peer, u64 offset,
+					  u64 serial,
+					  struct bus1_message **rest)
+{
+	struct bus1_slice *slice = bus1_pool_find(&peer->pool, offset);
+	struct bus1_message *message;
+
+	*rest = NULL;
+	if (!slice || (serial && slice->serial != serial))
+		return -ENXIO;
+	bus1_pool_unpublish(&peer->pool, slice);
+	message = bus1_message_of(slice);
+	if (!bus1_spare_keep_locked(message))
+		*rest = message;
+	return 0;
+}
+
+/**
+ * bus1_peer_release_locked() - release one slice
+ * @peer:	peer; its @space.local and @space.data are held
+ * @offset:	where it begins
+ * @serial:	as bus1_peer_find_slice() set it, or 0 for whatever is there
+ * @rest:	set to what the caller is to free without @space.data, or NULL
+ *
+ * Return: 0; -ENXIO, also if somebody else released it since.
+ */
+int bus1_peer_release_locked(struct bus1_peer *peer, u64 offset, u64 serial,
+			     struct bus1_message **rest)
+{
+	return release_locked(peer, offset, serial, rest);
+}
+
 /**
  * bus1_peer_release_slice() - release one slice
  * @peer:	peer
  * @offset:	where it begins, or BUS1_OFFSET_INVALID for none
- * @serial:	as bus1_peer_find_slice() set it, or 0 for whatever is there
+ * @serial:	as for bus1_peer_release_locked()
  *
  * Return: 0; -ESHUTDOWN; -ENXIO, also if somebody else released it since.
  */
 int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial)
 {
-	struct bus1_slice *slice = NULL;
-	int err = 0;
+	struct bus1_message *rest = NULL;
+	int err = -ESHUTDOWN;
 
 	if (offset == BUS1_OFFSET_INVALID)
 		return 0;
 	mutex_lock(&peer->space.local);
 	spin_lock(&peer->space.data);
-	if (peer->space.down)
-		err = -ESHUTDOWN;
-	else
-		slice = bus1_pool_find(&peer->pool, offset);
-	if (slice && (!serial || slice->serial == serial))
-		bus1_pool_unpublish(&peer->pool, slice);
-	else
-		err = err ?: -ENXIO;
+	if (!peer->space.down)
+		err = release_locked(peer, offset, serial, &rest);
 	spin_unlock(&peer->space.data);
 	mutex_unlock(&peer->space.local);
-	if (!err)
-		bus1_message_free(bus1_message_of(slice));
+	if (rest)
+		bus1_message_free(rest);
 	return err;
 }
 
@@ -472,7 +470,8 @@ static int check_reply(const struct bus1_reply *reply)
 	return reply->claimed ? -EAGAIN : 0;
 }
 
-static int find_victim(struct bus1_space *space, u64 id, struct victim *victim)
+static __always_inline int
+find_victim(struct bus1_space *space, u64 id, struct victim *victim)
 {
 	int err;
 
@@ -484,15 +483,13 @@ static int find_victim(struct bus1_space *space, u64 id, struct victim *victim)
 		victim->reply = bus1_reply_find_owed(space, id);
 		err = check_reply(victim->reply);
 	}
-	if (!err)
-		mark_victim(victim, true);
 	return err;
 }
 
 /* After -EAGAIN @busy is a reply whose handle another call uses, referenced. */
-static int find_victims(struct bus1_space *space, const u64 *ids,
-			struct victim *victims, size_t n,
-			struct bus1_reply **busy)
+static __always_inline int
+find_victims(struct bus1_space *space, const u64 *ids, struct victim *victims,
+	     size_t n, struct bus1_reply **busy)
 {
 	size_t i, j;
 	int err = 0;
@@ -501,9 +498,10 @@ static int find_victims(struct bus1_space *space, const u64 *ids,
 		err = find_victim(space, ids[i], &victims[i]);
 		if (err)
 			break;
+		mark_victim(&victims[i], true);
 	}
 	if (err == -EAGAIN)
-		*busy = bus1_reply_get(victims[i].reply);
+		*busy = bus1_reply_get_busy(victims[i].reply);
 	for (j = 0; j < i; j++)
 		mark_victim(&victims[j], false);
 	return err;
@@ -529,6 +527,40 @@ static void release_victim(struct bus1_space *space, struct victim *victim)
 	bus1_message_drop_reply(victim->reply, space);
 }
 
+static __always_inline int
+release_victims(struct bus1_peer *peer, const u64 *ids, struct victim *victims,
+		size_t n)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_reply *busy;
+	size_t i;
+	int err;
+
+	do {
+		mutex_lock(&space->local);
+		err = space->down ? -ESHUTDOWN :
+		      find_victims(space, ids, victims, n, &busy);
+		for (i = 0; !err && i < n; i++)
+			release_victim(space, &victims[i]);
+		mutex_unlock(&space->local);
+	} while (err == -EAGAIN && !(err = bus1_reply_wait_free(busy)));
+	return err;
+}
+
+/**
+ * bus1_peer_release_handle() - take one from the count of a handle
+ * @peer:	peer
+ * @id:		handle
+ *
+ * Return: as bus1_peer_release_handles().
+ */
+int bus1_peer_release_handle(struct bus1_peer *peer, u64 id)
+{
+	struct victim victim;
+
+	return release_victims(peer, &id, &victim, 1);
+}
+
 /**
  * bus1_peer_release_handles() - take one from the count of each handle
  * @peer:	peer
@@ -539,14 +571,13 @@ static void release_victim(struct bus1_space *space, struct victim *victim)
  * All or nothing.
  *
  * Return: 0; -ESHUTDOWN; -ENXIO if one is not there, -ENOTUNIQ if one is named
- * twice, -EBUSY if one is the owner's last reference to a live node; -ENOMEM.
+ * twice, -EBUSY if one is the owner's last reference to a live node; -ENOMEM;
+ * -EINTR if killed while another call uses a reply handle.
  */
 int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 			      u32 flags)
 {
 	struct victim few[8] __uninitialized, *victims = few;
-	struct bus1_reply *busy;
-	size_t i;
 	int err;
 
 	if (n > ARRAY_SIZE(few)) {
@@ -555,16 +586,7 @@ int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 		if (!victims)
 			return -ENOMEM;
 	}
-
-	do {
-		mutex_lock(&peer->space.local);
-		err = peer->space.down ? -ESHUTDOWN :
-		      find_victims(&peer->space, ids, victims, n, &busy);
-		for (i = 0; !err && i < n; i++)
-			release_victim(&peer->space, &victims[i]);
-		mutex_unlock(&peer->space.local);
-	} while (err == -EAGAIN && !(err = bus1_reply_wait_free(busy)));
-
+	err = release_victims(peer, ids, victims, n);
 	if (victims != few)
 		kvfree(victims);
 	return err;

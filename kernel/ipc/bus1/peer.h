@@ -6,6 +6,7 @@
 #define _BUS1_PEER_H
 
 #include <linux/atomic.h>
+#include <linux/wait_bit.h>
 
 #include "message.h"
 
@@ -68,17 +69,54 @@ struct bus1_entry *bus1_peer_peek_locked(struct bus1_peer *peer);
 int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info);
 int bus1_peer_adopt(struct bus1_peer *peer);
 
-int bus1_peer_begin(struct bus1_peer *peer);
-void bus1_peer_end(struct bus1_peer *peer, size_t n_sent);
-
 struct bus1_ident *bus1_peer_ident(struct bus1_peer *peer);
 
 int bus1_peer_find_slice(struct bus1_peer *peer, u64 offset, u64 *serial);
+int bus1_peer_release_locked(struct bus1_peer *peer, u64 offset, u64 serial,
+			     struct bus1_message **rest);
 int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial);
 int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 			     size_t n, u32 flags);
+int bus1_peer_release_handle(struct bus1_peer *peer, u64 id);
 int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 			      u32 flags);
+
+static inline void bus1_peer_end_active(struct bus1_peer *peer)
+{
+	/* A full barrier: the mark was set before anybody waits for the count. */
+	if (atomic_dec_and_test(&peer->n_active) &&
+	    unlikely(READ_ONCE(peer->space.down)))
+		wake_up_var(&peer->n_active);
+}
+
+/**
+ * bus1_peer_begin() - begin to commit what a peer sends
+ * @peer:	peer
+ *
+ * Return: 0, and bus1_peer_end() is to follow; or -ESHUTDOWN.
+ */
+static inline int bus1_peer_begin(struct bus1_peer *peer)
+{
+	atomic_inc(&peer->n_active);
+	/* Pairs with teardown.c, settle_peer(): one of the two sees the other. */
+	smp_mb__after_atomic();
+	if (likely(!READ_ONCE(peer->space.down)))
+		return 0;
+	bus1_peer_end_active(peer);
+	return -ESHUTDOWN;
+}
+
+/**
+ * bus1_peer_end() - all that a peer sent is committed
+ * @peer:	peer
+ * @n_sent:	number of deliveries
+ */
+static inline void bus1_peer_end(struct bus1_peer *peer, size_t n_sent)
+{
+	if (n_sent)
+		atomic64_add(n_sent, &peer->n_sent);
+	bus1_peer_end_active(peer);
+}
 
 /* How to allocate what stays with a receiver and is charged to its cgroup. */
 #define BUS1_GFP_RECEIVER \

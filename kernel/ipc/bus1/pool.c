@@ -246,20 +246,49 @@ static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
 }
 
 /*
- * The same, locked: migration copies a page and then expects that only who finds
- * it in the page cache, and locks it, can begin to use it. Without @add one that is
- * not there is -ENODATA.
+ * A page that is there and that nobody uses at the moment, locked; else NULL. As
+ * filemap_lock_folio(), without the detours for what is rare: it says no then.
+ */
+static __always_inline struct folio *trylock_page_at(struct bus1_pool *pool,
+						     u64 offset)
+{
+	struct address_space *mapping = pool->file->f_mapping;
+	struct folio *folio;
+
+	rcu_read_lock();
+	folio = xa_load(&mapping->i_pages, offset >> PAGE_SHIFT);
+	if (!folio || xa_is_value(folio) || !folio_try_get(folio))
+		folio = NULL;
+	rcu_read_unlock();
+	if (!folio)
+		return NULL;
+	if (likely(folio_trylock(folio))) {
+		/* It may have been freed, and be another's, before we had it. */
+		if (likely(folio->mapping == mapping &&
+			   folio_contains(folio, offset >> PAGE_SHIFT) &&
+			   folio_test_uptodate(folio)))
+			return folio;
+		folio_unlock(folio);
+	}
+	folio_put(folio);
+	return NULL;
+}
+
+/*
+ * The page at @offset, locked: migration copies a page and then expects that only
+ * who finds it in the page cache, and locks it, can begin to use it. Without @add one
+ * that is not there is -ENODATA.
  */
 static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset, bool add)
 {
-	struct folio *folio;
+	struct folio *folio = trylock_page_at(pool, offset);
 
-	for (;;) {
+	while (unlikely(!folio)) {
 		folio = filemap_lock_folio(pool->file->f_mapping,
 					   offset >> PAGE_SHIFT);
+		if (!IS_ERR(folio) && folio_test_uptodate(folio))
+			break;
 		if (!IS_ERR(folio)) {
-			if (likely(folio_test_uptodate(folio)))
-				return folio;
 			folio_unlock(folio);
 			folio_put(folio);
 		}
@@ -269,7 +298,9 @@ static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset, bool add)
 		if (IS_ERR(folio))
 			return folio;
 		folio_put(folio);
+		folio = NULL;
 	}
+	return folio;
 }
 
 static void unlock_page_at(struct folio *folio)
@@ -308,21 +339,22 @@ int bus1_pool_check(struct bus1_pool *pool, const struct bus1_slice *slice)
 }
 
 /* One piece of user memory, as most payloads are, needs no walk. */
-static size_t copy_in(struct page *page, size_t in_page, size_t n,
+static size_t copy_in(struct folio *folio, u64 offset, size_t n,
 		      struct iov_iter *iter)
 {
-	size_t left;
+	size_t at = offset_in_folio(folio, offset), left;
 	void *to;
 
 	if (!iter_is_ubuf(iter))
-		return copy_page_from_iter_atomic(page, in_page, n, iter);
+		return copy_folio_from_iter_atomic(folio, at, n, iter);
 
-	to = kmap_local_page(page);
+	to = kmap_local_folio(folio, at);
 	pagefault_disable();
-	left = __copy_from_user_inatomic(to + in_page, iter_iov_addr(iter), n);
+	left = __copy_from_user_inatomic(to, iter_iov_addr(iter), n);
 	pagefault_enable();
 	kunmap_local(to);
-	iov_iter_advance(iter, n - left);
+	if (n - left < iov_iter_count(iter))
+		iov_iter_advance(iter, n - left);
 	return n - left;
 }
 
@@ -331,7 +363,7 @@ static size_t copy_in(struct page *page, size_t in_page, size_t n,
  * @pool:	pool
  * @slice:	slice that belongs to the caller
  * @iter:	what to write; user memory is read without faulting pages in. It
- *		is advanced by what was written, also on failure.
+ *		is of no use afterwards
  * @add:	whether to allocate pages that are not there
  *
  * Return: 0; -EFAULT if a page of @iter is not in memory; -ENODATA if a page of the
@@ -340,26 +372,58 @@ static size_t copy_in(struct page *page, size_t in_page, size_t n,
 int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
 		    struct iov_iter *iter, bool add)
 {
+	size_t n, done, left = iov_iter_count(iter);
 	u64 offset = slice->offset;
 
-	if (WARN_ON_ONCE(iov_iter_count(iter) > slice->size))
+	if (WARN_ON_ONCE(left > slice->size))
 		return -EMSGSIZE;
 
-	while (iov_iter_count(iter)) {
-		size_t in_page = offset_in_page(offset);
-		size_t n = min(PAGE_SIZE - in_page, iov_iter_count(iter));
+	for (; left; left -= n, offset += n) {
 		struct folio *folio = lock_page_at(pool, offset, add);
-		size_t done;
 
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
-		done = copy_in(folio_file_page(folio, offset >> PAGE_SHIFT),
-			       in_page, n, iter);
+		n = min(PAGE_SIZE - offset_in_page(offset), left);
+		done = copy_in(folio, offset, n, iter);
 		unlock_page_at(folio);
 		if (done < n)
 			return -EFAULT;
-		offset += n;
 	}
+	return 0;
+}
+
+/**
+ * bus1_pool_put() - write a few numbers into an allocated slice
+ * @pool:	pool
+ * @slice:	slice that belongs to the caller
+ * @at:		where in @slice to begin; a multiple of 8
+ * @data:	what to write, aligned as in @slice
+ * @n_data:	how many bytes; a multiple of 4
+ *
+ * As bus1_pool_fill() where pages may be added.
+ *
+ * Return: 0; or the error with which a page could not be had.
+ */
+int bus1_pool_put(struct bus1_pool *pool, const struct bus1_slice *slice, u64 at,
+		  const void *data, size_t n_data)
+{
+	u64 offset = slice->offset + at;
+	struct folio *folio = NULL;
+	const u64 *from = data;
+	u64 *to, *at_page;
+
+	if (likely(offset_in_page(offset) + n_data <= PAGE_SIZE &&
+		   at + n_data <= slice->size))
+		folio = trylock_page_at(pool, offset);
+	if (!folio)
+		return bus1_pool_fill(pool, slice, at, data, n_data, true);
+	to = at_page = kmap_local_folio(folio, offset_in_folio(folio, offset));
+	for (; n_data >= sizeof(*to); n_data -= sizeof(*to))
+		*to++ = *from++;
+	if (n_data)
+		*(u32 *)to = *(const u32 *)from;
+	kunmap_local(at_page);
+	unlock_page_at(folio);
 	return 0;
 }
 

@@ -75,18 +75,6 @@ void bus1_queue_init(struct bus1_queue *queue)
 	queue->n_popped = 0;
 }
 
-/**
- * bus1_entry_init() - initialize an entry that is in no queue
- * @entry:	entry
- * @type:	what it is embedded in
- */
-void bus1_entry_init(struct bus1_entry *entry, enum bus1_entry_type type)
-{
-	entry->place.timestamp = 0;
-	entry->place.key = 0;
-	entry->type = type;
-}
-
 /* Equal places keep the order of insertion: one transaction's array order. */
 static void link_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 {
@@ -130,18 +118,6 @@ static void unlink_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 	if (queue->last == &entry->rb)
 		queue->last = rb_prev(&entry->rb);
 	rb_erase_cached(&entry->rb, &queue->entries);
-}
-
-/**
- * bus1_queue_tick() - give an event with one receiver its timestamp
- * @queue:	queue
- *
- * Return: the timestamp, above that of everything that is committed.
- */
-u64 bus1_queue_tick(struct bus1_queue *queue)
-{
-	queue->clock += 2;
-	return queue->clock;
 }
 
 /**
@@ -254,30 +230,6 @@ void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry)
 	queue->n_popped += entry == bus1_queue_first(queue);
 	unlink_entry(queue, entry);
 	entry->place.timestamp = 0;
-}
-
-/**
- * bus1_queue_first() - look at the first entry
- * @queue:	queue
- *
- * Return: the first entry, staged or not, or NULL.
- */
-struct bus1_entry *bus1_queue_first(const struct bus1_queue *queue)
-{
-	return to_entry(rb_first_cached(&queue->entries));
-}
-
-/**
- * bus1_queue_peek() - look at what can be taken
- * @queue:	queue
- *
- * Return: the first entry if it is committed, else NULL.
- */
-struct bus1_entry *bus1_queue_peek(const struct bus1_queue *queue)
-{
-	struct bus1_entry *first = bus1_queue_first(queue);
-
-	return first && !bus1_entry_staged(first) ? first : NULL;
 }
 
 /**

@@ -73,11 +73,8 @@ struct bus1_queue {
 };
 
 void bus1_queue_init(struct bus1_queue *queue);
-void bus1_entry_init(struct bus1_entry *entry, enum bus1_entry_type type);
-
 bool bus1_place_before(const struct bus1_place *a, const struct bus1_place *b);
 
-u64 bus1_queue_tick(struct bus1_queue *queue);
 void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
 		       const struct bus1_place *place);
 void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
@@ -89,8 +86,6 @@ void bus1_queue_commit(struct bus1_queue *queue, struct bus1_entry *entry,
 		       u64 timestamp);
 void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry);
 
-struct bus1_entry *bus1_queue_first(const struct bus1_queue *queue);
-struct bus1_entry *bus1_queue_peek(const struct bus1_queue *queue);
 struct bus1_entry *bus1_queue_next(const struct bus1_entry *entry);
 struct bus1_entry *bus1_queue_after(const struct bus1_queue *queue,
 				    const struct bus1_place *place);
@@ -115,6 +110,55 @@ static inline bool bus1_entry_queued(const struct bus1_entry *entry)
 static inline bool bus1_entry_staged(const struct bus1_entry *entry)
 {
 	return entry->place.timestamp & 1;
+}
+
+/**
+ * bus1_entry_init() - initialize an entry that is in no queue
+ * @entry:	entry
+ * @type:	what it is embedded in
+ */
+static inline void bus1_entry_init(struct bus1_entry *entry, enum bus1_entry_type type)
+{
+	entry->place.timestamp = 0;
+	entry->place.key = 0;
+	entry->type = type;
+}
+
+/**
+ * bus1_queue_tick() - give an event with one receiver its timestamp
+ * @queue:	queue
+ *
+ * Return: the timestamp, above that of everything that is committed.
+ */
+static inline u64 bus1_queue_tick(struct bus1_queue *queue)
+{
+	queue->clock += 2;
+	return queue->clock;
+}
+
+/**
+ * bus1_queue_first() - look at the first entry
+ * @queue:	queue
+ *
+ * Return: the first entry, staged or not, or NULL.
+ */
+static inline struct bus1_entry *bus1_queue_first(const struct bus1_queue *queue)
+{
+	return rb_entry_safe(rb_first_cached(&queue->entries),
+			     struct bus1_entry, rb);
+}
+
+/**
+ * bus1_queue_peek() - look at what can be taken
+ * @queue:	queue
+ *
+ * Return: the first entry if it is committed, else NULL.
+ */
+static inline struct bus1_entry *bus1_queue_peek(const struct bus1_queue *queue)
+{
+	struct bus1_entry *first = bus1_queue_first(queue);
+
+	return first && !bus1_entry_staged(first) ? first : NULL;
 }
 
 #endif /* _BUS1_QUEUE_H */

@@ -25,12 +25,15 @@
  * struct quick - a plain message
  * @peer:	who sends
  * @send:	what was asked for
- * @ident:	who sends, referenced
+ * @ident:	who sends, referenced, until the message takes the reference over
  * @name:	destination
  * @items:	carried handles
+ * @n_items:	how many were looked up
  * @asks:	reply that it asks for, or NULL
  * @message:	the message, or NULL
+ * @payload:	where the payload begins
  * @serial:	of the slice to release
+ * @released:	whether that is done
  */
 struct quick {
 	struct bus1_peer *peer;
@@ -38,9 +41,12 @@ struct quick {
 	struct bus1_ident *ident;
 	struct bus1_name name;
 	struct bus1_node *items[BUS1_INLINE_ITEMS];
+	size_t n_items;
 	struct bus1_reply *asks;
 	struct bus1_message *message;
+	struct iov_iter_state payload;
 	u64 serial;
+	bool released;
 };
 
 static bool is_plain(const struct bus1_send *send)
@@ -55,13 +61,13 @@ static bool is_plain(const struct bus1_send *send)
 static int find_items(struct quick *q)
 {
 	struct bus1_handle *handle;
-	size_t i;
 
-	for (i = 0; i < q->send->n_handles; i++) {
-		handle = bus1_handle_find(&q->peer->space, q->send->handles[i]);
+	while (q->n_items < q->send->n_handles) {
+		handle = bus1_handle_find(&q->peer->space,
+					  q->send->handles[q->n_items]);
 		if (!handle || !handle->n_user)
 			return -ENXIO;
-		q->items[i] = bus1_node_get(handle->node);
+		q->items[q->n_items++] = bus1_node_get(handle->node);
 	}
 	return 0;
 }
@@ -82,13 +88,60 @@ static int find_all(struct quick *q)
 	if (send->flags & BUS1_SEND_REPLY)
 		err = q->name.reply ? -EINVAL :
 				      bus1_ask(peer, &send->reply, &q->asks);
-	if (!err)
+	if (!err && !q->released)
 		err = bus1_peer_find_slice(peer, send->release, &q->serial);
 	if (err)
 		return err;
 	q->ident = bus1_ident_get(peer->ident);
 	bus1_name_claim(&q->name);
 	return 0;
+}
+
+static void set_sender(struct quick *q)
+{
+	q->message->sender = q->ident;
+	q->ident = NULL;
+}
+
+/* The receiver has no message to spare: others are on their way to it. */
+static int build_new(struct quick *q, struct bus1_peer *to,
+		     const struct bus1_shape *shape)
+{
+	struct bus1_ident *ident = bus1_peer_ident(to);
+	struct mem_cgroup *old;
+	int err = -ENOMEM;
+
+	old = set_active_memcg(ident->memcg);
+	q->message = bus1_message_new(&to->space, &to->pool, shape,
+				      BUS1_GFP_RECEIVER);
+	if (q->message) {
+		set_sender(q);
+		err = bus1_message_charge(q->message, BUS1_GFP_RECEIVER);
+	}
+	set_active_memcg(old);
+	bus1_ident_put(ident);
+	return err;
+}
+
+static int build_message(struct quick *q, struct bus1_peer *to,
+			 const struct bus1_shape *shape)
+{
+	int err = 0;
+
+	if (q->asks)
+		err = bus1_ask_pay(q->peer, q->asks, q->ident);
+	if (err)
+		return err;
+	err = bus1_message_take(&to->space, &to->pool, shape, q->ident,
+				&q->message);
+	if (!err)
+		set_sender(q);
+	else if (err == -ENOMEM)
+		err = build_new(q, to, shape);
+	/* Our own reference keeps the receiver until it is woken. */
+	if (!err)
+		q->message->dest = bus1_node_get(q->name.node);
+	return err;
 }
 
 static int build(struct quick *q, struct bus1_peer *to)
@@ -100,54 +153,88 @@ static int build(struct quick *q, struct bus1_peer *to)
 	};
 	int err;
 
-	if (q->name.reply)
-		return bus1_answer_begin(q->name.reply, &shape, q->ident,
-					 &q->message);
-	if (q->asks) {
-		err = bus1_ask_pay(q->peer, q->asks, q->ident);
-		if (err)
-			return err;
-	}
-	err = bus1_message_take(&to->space, &to->pool, &shape, q->ident,
-				&q->message);
+	if (!q->name.reply)
+		return build_message(q, to, &shape);
+	err = bus1_answer_begin(q->name.reply, &shape, &q->message);
 	if (!err)
-		q->message->dest = bus1_node_get(q->name.node);
+		set_sender(q);
 	return err;
 }
 
+static noinline int attach_in_cgroup(struct quick *q, struct bus1_peer *to, size_t i)
+{
+	struct bus1_ident *ident = bus1_peer_ident(to);
+	struct mem_cgroup *old = set_active_memcg(ident->memcg);
+	int err;
+
+	err = bus1_message_attach(q->message, i, q->items[i], &q->peer->space,
+				  BUS1_GFP_RECEIVER);
+	set_active_memcg(old);
+	bus1_ident_put(ident);
+	return err;
+}
+
+/* Mostly the receiver knows the node, or has memory for one handle more. */
 static int attach(struct quick *q, struct bus1_peer *to)
 {
-	struct bus1_ident *ident;
-	struct mem_cgroup *old;
+	struct bus1_message *message = q->message;
 	size_t i;
 	int err;
 
-	err = bus1_message_prepare_tail(q->message, false);
-	if (err || !q->send->n_handles)
-		return err ?: bus1_message_take_files(q->message,
-						      q->send->files);
-	ident = bus1_peer_ident(to);
-	old = set_active_memcg(ident->memcg);
-	for (i = 0; i < q->send->n_handles && !err; i++)
-		err = bus1_message_attach(q->message, i, q->items[i],
-					  &q->peer->space, BUS1_GFP_RECEIVER);
-	set_active_memcg(old);
-	bus1_ident_put(ident);
-	return err ?: bus1_message_take_files(q->message, q->send->files);
+	err = bus1_message_prepare_tail(message, false);
+	for (i = 0; i < q->n_items && !err; i++) {
+		err = bus1_message_attach(message, i, q->items[i],
+					  &q->peer->space, 0);
+		if (err == -ENOMEM)
+			err = attach_in_cgroup(q, to, i);
+	}
+	if (!err && q->send->n_files)
+		err = bus1_message_take_files(message, q->send->files);
+	return err;
 }
 
-/* Until the commit nobody else sees what becomes of the reply handle. */
-static int commit_answer(struct quick *q)
+/* The lock is there anyway. Returns what is to be freed without it, or NULL. */
+static struct bus1_message *release_slice(struct quick *q)
 {
 	struct bus1_space *space = &q->peer->space;
+	struct bus1_message *rest = NULL;
+
+	if (q->released)
+		return NULL;
+	spin_lock(&space->data);
+	if (!space->down)
+		bus1_peer_release_locked(q->peer, q->send->release, q->serial,
+					 &rest);
+	spin_unlock(&space->data);
+	q->released = true;
+	return rest;
+}
+
+/*
+ * Until the commit nobody else sees what becomes of the reply handle. Waking takes
+ * long: the threads that share this peer do not wait for it.
+ */
+static int commit_answer(struct quick *q)
+{
+	struct bus1_space *requester = bus1_space_get(q->name.reply->requester);
+	struct bus1_space *space = &q->peer->space;
+	struct bus1_message *rest = NULL;
+	struct task_struct *wake;
 	int err = -ENXIO;
 
 	mutex_lock(&space->local);
 	if (!q->name.reply->doomed)
-		err = bus1_answer_commit(q->name.reply, q->message, false);
-	if (!err)
+		err = bus1_answer_commit(q->name.reply, q->message, false,
+					 &wake);
+	if (!err) {
 		bus1_name_used(&q->name, space);
+		rest = release_slice(q);
+	}
 	mutex_unlock(&space->local);
+	if (!err)
+		bus1_space_wake_picked(requester, wake, true);
+	bus1_message_free(rest);
+	bus1_space_put(requester);
 	return err;
 }
 
@@ -187,6 +274,7 @@ static void undo(struct quick *q)
 {
 	struct bus1_space *space = &q->peer->space;
 
+	iov_iter_restore(&q->send->payload, &q->payload);
 	if (q->message && q->name.reply)
 		bus1_answer_abort(q->name.reply, q->message);
 	else
@@ -203,7 +291,6 @@ static void undo(struct quick *q)
 static int run(struct quick *q)
 {
 	struct bus1_peer *to;
-	struct iov_iter iter;
 	int err;
 
 	mutex_lock(&q->peer->space.local);
@@ -219,8 +306,8 @@ static int run(struct quick *q)
 	err = build(q, to);
 	if (err)
 		return err;
-	iter = q->send->payload;
-	err = bus1_pool_write(&to->pool, &q->message->slice, &iter, false);
+	err = bus1_pool_write(&to->pool, &q->message->slice, &q->send->payload,
+			      false);
 	if (!err && (q->send->n_handles || q->send->n_files))
 		err = attach(q, to);
 	return err ?: commit(q);
@@ -230,7 +317,7 @@ static void put_all(struct quick *q)
 {
 	size_t i;
 
-	for (i = 0; i < q->send->n_handles; i++)
+	for (i = 0; i < q->n_items; i++)
 		bus1_node_put(q->items[i]);
 	bus1_reply_put(q->name.busy);
 	bus1_node_put(q->name.node);
@@ -246,15 +333,24 @@ static void put_all(struct quick *q)
  */
 bool bus1_quick_send(struct bus1_peer *peer, struct bus1_send *send)
 {
-	struct quick q = { .peer = peer, .send = send };
+	struct quick q __uninitialized;
 	int err;
 
 	if (!is_plain(send))
 		return false;
+	q.peer = peer;
+	q.send = send;
+	q.ident = NULL;
+	q.name = (struct bus1_name){};
+	q.n_items = 0;
+	q.asks = NULL;
+	q.message = NULL;
+	iov_iter_save_state(&send->payload, &q.payload);
+	q.released = send->release == BUS1_OFFSET_INVALID;
 	err = run(&q);
 	if (err)
 		undo(&q);
-	else
+	else if (!q.released)
 		bus1_peer_release_slice(peer, send->release, q.serial);
 	put_all(&q);
 	return !err;

@@ -100,8 +100,8 @@ bool bus1_quota_adopt(struct bus1_quota *quota, struct ucounts *user)
 }
 
 /**
- * bus1_quota_claimant() - find whom a receiver sees as the sender
- * @quota:	quota of the receiver
+ * bus1_quota_ancestor() - find whom a receiver sees as a sender from elsewhere
+ * @receiver:	the receiver's user namespace
  * @sender:	user of the sending peer
  *
  * Walk up from the sender to the first owner who lives in the receiver's user
@@ -109,11 +109,9 @@ bool bus1_quota_adopt(struct bus1_quota *quota, struct ucounts *user)
  *
  * Return: that user; it lives as long as @sender does.
  */
-struct ucounts *bus1_quota_claimant(const struct bus1_quota *quota,
+struct ucounts *bus1_quota_ancestor(struct user_namespace *receiver,
 				    struct ucounts *sender)
 {
-	struct user_namespace *receiver = quota->user->ns;
-
 	while (sender->ns != receiver && !in_userns(sender->ns, receiver))
 		sender = sender->ns->ucounts;
 	return sender;
@@ -220,8 +218,8 @@ static enum bus1_resource end_of(const struct bus1_amount *amount)
 	       BUS1_RESOURCES : BUS1_HANDLES;
 }
 
-static __always_inline bool user_charge_one(struct ucounts *user, enum rlimit_type type,
-			    long max, u32 n)
+static __always_inline bool
+user_charge_one(struct ucounts *user, enum rlimit_type type, long max, u32 n)
 {
 	struct ucounts *iter, *bad;
 
@@ -237,8 +235,7 @@ undo:
 	return false;
 }
 
-static __always_inline void user_uncharge_one(struct ucounts *user, enum rlimit_type type,
-			      u32 n)
+static void user_uncharge_one(struct ucounts *user, enum rlimit_type type, u32 n)
 {
 	struct ucounts *iter;
 
@@ -246,29 +243,76 @@ static __always_inline void user_uncharge_one(struct ucounts *user, enum rlimit_
 		atomic_long_sub(n, &iter->rlimit[type]);
 }
 
-static void user_uncharge(struct ucounts *user, const struct bus1_amount *amount,
-			  enum bus1_resource end)
+/* Up to @end; slices and bytes come together, and in every message. */
+static __always_inline void
+uncharge_slices(struct ucounts *user, const struct ucounts *end,
+		const struct bus1_amount *amount)
+{
+	struct ucounts *iter;
+
+	for (iter = user; iter != end; iter = iter->ns->ucounts) {
+		atomic_long_sub(amount->of[BUS1_SLICES],
+				&iter->rlimit[UCOUNT_RLIMIT_BUS1_SLICES]);
+		atomic_long_sub(amount->of[BUS1_BYTES],
+				&iter->rlimit[UCOUNT_RLIMIT_BUS1_BYTES]);
+	}
+}
+
+static __always_inline bool charge_slices(struct ucounts *user,
+					  const struct bus1_amount *amount)
+{
+	long max_slices = READ_ONCE(bus1_user_max[BUS1_SLICES]);
+	long max_bytes = READ_ONCE(bus1_user_max[BUS1_BYTES]);
+	struct ucounts *iter;
+	long slices, bytes;
+
+	for (iter = user; iter; iter = iter->ns->ucounts) {
+		slices = atomic_long_add_return(amount->of[BUS1_SLICES],
+				&iter->rlimit[UCOUNT_RLIMIT_BUS1_SLICES]);
+		bytes = atomic_long_add_return(amount->of[BUS1_BYTES],
+				&iter->rlimit[UCOUNT_RLIMIT_BUS1_BYTES]);
+		if (unlikely((amount->of[BUS1_SLICES] && slices > max_slices) ||
+			     (amount->of[BUS1_BYTES] && bytes > max_bytes))) {
+			uncharge_slices(user, iter->ns->ucounts, amount);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void user_uncharge(struct ucounts *user, const struct bus1_amount *amount)
 {
 	enum bus1_resource r;
 
-	for (r = 0; r < end; r++)
+	if (amount->of[BUS1_SLICES] | amount->of[BUS1_BYTES])
+		uncharge_slices(user, NULL, amount);
+	for (r = BUS1_HANDLES; r < BUS1_RESOURCES; r++)
 		if (amount->of[r])
 			user_uncharge_one(user, user_count[r], amount->of[r]);
 }
 
 static bool user_charge(struct ucounts *user, const struct bus1_amount *amount)
 {
-	enum bus1_resource r, end = end_of(amount);
+	struct bus1_amount done = {};
+	enum bus1_resource r;
 
-	for (r = 0; r < end; r++) {
-		if (!amount->of[r] ||
-		    user_charge_one(user, user_count[r],
-				    READ_ONCE(bus1_user_max[r]), amount->of[r]))
-			continue;
-		user_uncharge(user, amount, r);
+	if ((amount->of[BUS1_SLICES] | amount->of[BUS1_BYTES]) &&
+	    !charge_slices(user, amount))
 		return false;
-	}
+	for (r = BUS1_HANDLES; r < BUS1_RESOURCES; r++)
+		if (amount->of[r] &&
+		    !user_charge_one(user, user_count[r],
+				     READ_ONCE(bus1_user_max[r]),
+				     amount->of[r]))
+			goto undo;
 	return true;
+
+undo:
+	done = *amount;
+	for (; r < BUS1_RESOURCES; r++)
+		done.of[r] = 0;
+	user_uncharge(user, &done);
+	return false;
 }
 
 static int check_share(const struct bus1_quota *quota,
@@ -364,36 +408,186 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 	return 0;
 }
 
+/* Returns true if the claim holds nothing of the resource any more. */
+static __always_inline bool unbook_one(struct bus1_quota *quota,
+				       struct bus1_claim *claim,
+				       enum bus1_resource r, u32 n)
+{
+	WARN_ON_ONCE(quota->used.of[r] < n);
+	quota->used.of[r] -= n;
+	if (!claim)
+		return false;
+	WARN_ON_ONCE(claim->used.of[r] < n);
+	claim->used.of[r] -= n;
+	if (claim->used.of[r])
+		return false;
+	quota->n_claimants[r]--;
+	return true;
+}
+
 /**
- * bus1_quota_uncharge() - give back what was charged, or a part of it
+ * bus1_quota_unbook() - give back what the user does not pay for any more
  * @quota:	quota
  * @claim:	claim that it was charged under, NULL for the peer's own; may be
  *		freed when it holds nothing any more
  * @amount:	what to give back
  */
-void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
-			 const struct bus1_amount *amount)
+void bus1_quota_unbook(struct bus1_quota *quota, struct bus1_claim *claim,
+		       const struct bus1_amount *amount)
 {
 	enum bus1_resource r, end = end_of(amount);
 	bool settle = false;
 
-	for (r = 0; r < end; r++) {
-		if (!amount->of[r])
-			continue;
-		user_uncharge_one(quota->user, user_count[r], amount->of[r]);
-		WARN_ON_ONCE(quota->used.of[r] < amount->of[r]);
-		quota->used.of[r] -= amount->of[r];
-		if (!claim)
-			continue;
-		WARN_ON_ONCE(claim->used.of[r] < amount->of[r]);
-		claim->used.of[r] -= amount->of[r];
-		if (!claim->used.of[r]) {
-			quota->n_claimants[r]--;
-			settle = true;
-		}
-	}
+	for (r = 0; r < end; r++)
+		if (amount->of[r])
+			settle |= unbook_one(quota, claim, r, amount->of[r]);
 	if (settle)
 		settle_claim(quota, claim);
+}
+
+/**
+ * bus1_quota_uncharge() - give back what was charged, or a part of it
+ * @quota:	quota
+ * @claim:	as for bus1_quota_unbook()
+ * @amount:	what to give back
+ */
+void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
+			 const struct bus1_amount *amount)
+{
+	user_uncharge(quota->user, amount);
+	bus1_quota_unbook(quota, claim, amount);
+}
+
+/**
+ * bus1_quota_uncharge_one() - bus1_quota_uncharge() of one resource
+ * @quota:	quota
+ * @claim:	as for bus1_quota_unbook()
+ * @r:		resource
+ * @n:		how much of it; not 0
+ */
+void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
+			     enum bus1_resource r, u32 n)
+{
+	user_uncharge_one(quota->user, user_count[r], n);
+	/* Mostly it still has the slice that this was in, or another one. */
+	if (unbook_one(quota, claim, r, n) && !claim->used.of[BUS1_SLICES])
+		settle_claim(quota, claim);
+}
+
+/**
+ * bus1_quota_suspend() - give back to the user what stays booked on the peer
+ * @quota:	quota
+ * @amount:	what was charged
+ *
+ * bus1_quota_resume() or bus1_quota_unbook() is to follow, before anybody else
+ * charges slices or bytes.
+ *
+ * Return: false, and nothing has changed, if it is not just a slice and bytes.
+ */
+bool bus1_quota_suspend(struct bus1_quota *quota,
+			const struct bus1_amount *amount)
+{
+	if (!amount->of[BUS1_SLICES] ||
+	    amount->of[BUS1_HANDLES] | amount->of[BUS1_FDS])
+		return false;
+	uncharge_slices(quota->user, NULL, amount);
+	return true;
+}
+
+/* As check_share() and bus1_quota_charge_own(), as if @booked were free. */
+static __always_inline bool fits(const struct bus1_quota *quota,
+				 const struct bus1_claim *claim,
+				 enum bus1_resource r, u32 booked, u32 need)
+{
+	s64 left = (s64)quota->max.of[r] - quota->used.of[r] + booked;
+	s64 s, others;
+
+	if (!claim)
+		return need <= left;
+	s = (s64)claim->used.of[r] - booked;
+	others = quota->n_claimants[r] - !!claim->used.of[r];
+	/* Twice what it takes is then within the limit, too. */
+	return (s + need) * (others + 2) <= left + s;
+}
+
+static __always_inline void
+rebook(struct bus1_quota *quota, struct bus1_claim *claim,
+       enum bus1_resource r, u32 more)
+{
+	if (!more)
+		return;
+	quota->used.of[r] += more;
+	if (!claim)
+		return;
+	quota->n_claimants[r] += !claim->used.of[r];
+	claim->used.of[r] += more;
+	quota->n_claimants[r] -= !claim->used.of[r];
+}
+
+static noinline bool resume_all(struct bus1_quota *quota,
+				struct bus1_claim *claim,
+				const struct bus1_amount *booked,
+				const struct bus1_amount *need)
+{
+	enum bus1_resource r;
+
+	for (r = BUS1_HANDLES; r < BUS1_RESOURCES; r++)
+		if (need->of[r] && !fits(quota, claim, r, 0, need->of[r]))
+			return false;
+	if (!user_charge(quota->user, need))
+		return false;
+	for (r = BUS1_BYTES; r < BUS1_RESOURCES; r++)
+		rebook(quota, claim, r, need->of[r] - booked->of[r]);
+	return true;
+}
+
+/**
+ * bus1_quota_resume() - charge again what was suspended
+ * @quota:	quota
+ * @claim:	claim that @booked is booked under, NULL for the peer's own
+ * @booked:	what was suspended
+ * @need:	what is to be charged in its place; a slice, too. May be @booked
+ *
+ * Return: false, and nothing has changed, if bus1_quota_charge() with nothing
+ * booked would refuse it.
+ */
+bool bus1_quota_resume(struct bus1_quota *quota, struct bus1_claim *claim,
+		       const struct bus1_amount *booked,
+		       const struct bus1_amount *need)
+{
+	/* What it takes of slices is the same, one. */
+	if (!fits(quota, claim, BUS1_SLICES, 1, 1) ||
+	    !fits(quota, claim, BUS1_BYTES, booked->of[BUS1_BYTES],
+		  need->of[BUS1_BYTES]))
+		return false;
+	if (unlikely(need->of[BUS1_HANDLES] | need->of[BUS1_FDS]))
+		return resume_all(quota, claim, booked, need);
+	if (!charge_slices(quota->user, need))
+		return false;
+	if (need != booked)
+		rebook(quota, claim, BUS1_BYTES, need->of[BUS1_BYTES] -
+						 booked->of[BUS1_BYTES]);
+	return true;
+}
+
+/**
+ * bus1_quota_charge_one() - charge handles or descriptors, beside a slice
+ * @quota:	quota
+ * @claim:	claim that the slice is charged under, NULL for the peer's own
+ * @r:		resource
+ * @n:		how much of it; not 0
+ *
+ * Return: false, and nothing has changed, if bus1_quota_charge() would refuse it.
+ */
+bool bus1_quota_charge_one(struct bus1_quota *quota, struct bus1_claim *claim,
+			   enum bus1_resource r, u32 n)
+{
+	if (!fits(quota, claim, r, 0, n) ||
+	    !user_charge_one(quota->user, user_count[r],
+			     READ_ONCE(bus1_user_max[r]), n))
+		return false;
+	rebook(quota, claim, r, n);
+	return true;
 }
 
 /**

@@ -7,10 +7,9 @@
 
 #include <linux/rbtree.h>
 #include <linux/types.h>
+#include <linux/user_namespace.h>
 
 #include "limits.h"
-
-struct ucounts;
 
 /**
  * enum bus1_resource - what is limited
@@ -83,7 +82,7 @@ void bus1_quota_init(struct bus1_quota *quota, struct ucounts *user);
 void bus1_quota_deinit(struct bus1_quota *quota);
 bool bus1_quota_adopt(struct bus1_quota *quota, struct ucounts *user);
 
-struct ucounts *bus1_quota_claimant(const struct bus1_quota *quota,
+struct ucounts *bus1_quota_ancestor(struct user_namespace *receiver,
 				    struct ucounts *sender);
 struct bus1_claim *bus1_claim_new(struct ucounts *user, gfp_t gfp);
 void bus1_claim_free(struct bus1_claim *claim);
@@ -98,8 +97,38 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 			  const struct bus1_amount *amount);
 void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 			 const struct bus1_amount *amount);
+bool bus1_quota_charge_one(struct bus1_quota *quota, struct bus1_claim *claim,
+			   enum bus1_resource r, u32 n);
+void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
+			     enum bus1_resource r, u32 n);
+
+void bus1_quota_unbook(struct bus1_quota *quota, struct bus1_claim *claim,
+		       const struct bus1_amount *amount);
+bool bus1_quota_suspend(struct bus1_quota *quota,
+			const struct bus1_amount *amount);
+bool bus1_quota_resume(struct bus1_quota *quota, struct bus1_claim *claim,
+		       const struct bus1_amount *booked,
+		       const struct bus1_amount *need);
 
 int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds);
 void bus1_user_uncharge_fds(struct ucounts *sender, unsigned int n_fds);
+
+/**
+ * bus1_quota_claimant() - find whom a receiver sees as the sender
+ * @quota:	quota of the receiver
+ * @sender:	user of the sending peer
+ *
+ * Return: the user that the receiver's shares are counted for; it lives as long as
+ * @sender does.
+ */
+static inline struct ucounts *
+bus1_quota_claimant(const struct bus1_quota *quota, struct ucounts *sender)
+{
+	struct user_namespace *receiver = quota->user->ns;
+
+	if (likely(sender->ns == receiver))
+		return sender;
+	return bus1_quota_ancestor(receiver, sender);
+}
 
 #endif /* _BUS1_QUOTA_H */

@@ -10,10 +10,21 @@
  * front of it meanwhile: insertions are above the clock, but for a reply that a
  * thread leaves to the queue (reply.c), which takes the local lock first.
  *
- * Waking: a commit that leaves something to receive wakes one waiter. A receiver
- * that leaves something wakes the next: of what a staged entry held up, only the
- * commit of that entry tells. A waiter that was woken and then fails or is killed
- * does the same, so no wake is lost.
+ * Waking: a commit that leaves something to receive wakes one waiter, unless as many
+ * as there are entries are on their way. A receiver that leaves something wakes the
+ * next in the same way: of what a staged entry held up, only the commit of that
+ * entry tells. A waiter that was woken and then fails or is killed does the same,
+ * after it stopped counting as being on its way; so no wake is lost::
+ *
+ *	sender				picked waiter, killed
+ *					n_coming 1 -> 0; lock; look; unlock
+ *	lock; add; pick another; unlock
+ *
+ * or::
+ *
+ *	lock; add; n_coming is 1: pick nobody; unlock
+ *					n_coming 1 -> 0
+ *					lock; look: pick another; unlock
  */
 
 #include <linux/fs.h>
@@ -52,6 +63,13 @@ static bool is_deliverable(const struct bus1_entry *entry)
 {
 	return entry->type != BUS1_ENTRY_DESTROY ||
 	       container_of(entry, struct bus1_handle, destroyed)->n_user;
+}
+
+/* Nothing else has the key of a message that was sent to one destination. */
+static bool is_single(const struct bus1_entry *entry)
+{
+	return entry->type == BUS1_ENTRY_MESSAGE &&
+	       entry->place.key == bus1_message_key(entry);
 }
 
 /* Whether the next entry that would be delivered is of the same transaction. */
@@ -143,7 +161,7 @@ static int recv_queued(struct bus1_peer *peer, struct bus1_recv *recv)
 			bus1_reply_forget(reply);
 		return err;
 	}
-	if (space->queue.n_entries > 1 && has_more(entry))
+	if (space->queue.n_entries > 1 && !is_single(entry) && has_more(entry))
 		recv->out->flags |= BUS1_MSG_FLAG_MORE;
 	spin_unlock(&space->data);
 
@@ -248,12 +266,17 @@ static int recv_once(struct bus1_peer *peer, struct bus1_recv *recv)
 	return err;
 }
 
+static bool is_readable_locked(struct bus1_peer *peer)
+{
+	return peer->space.down || bus1_peer_peek_locked(peer);
+}
+
 static bool is_readable(struct bus1_peer *peer)
 {
 	bool readable;
 
 	spin_lock(&peer->space.data);
-	readable = peer->space.down || bus1_peer_peek_locked(peer);
+	readable = is_readable_locked(peer);
 	spin_unlock(&peer->space.data);
 	return readable;
 }
@@ -277,14 +300,21 @@ int bus1_sleep(ktime_t *deadline)
 
 static int sleep_once(struct bus1_peer *peer, ktime_t *deadline)
 {
-	DEFINE_WAIT(wait);
-	int err = 0;
+	struct bus1_space *space = &peer->space;
+	struct bus1_waiter waiter;
+	bool readable;
+	int err;
 
-	bus1_space_prepare_to_wait(&peer->space, &wait);
-	if (!is_readable(peer))
-		err = signal_pending(current) ? -ERESTARTSYS :
-						bus1_sleep(deadline);
-	finish_wait(&peer->space.receivers, &wait);
+	spin_lock(&space->data);
+	readable = is_readable_locked(peer);
+	if (!readable)
+		bus1_space_wait_locked(space, &waiter);
+	spin_unlock(&space->data);
+	if (readable)
+		return 0;
+
+	err = signal_pending(current) ? -ERESTARTSYS : bus1_sleep(deadline);
+	bus1_space_end_wait(space, &waiter);
 	return err;
 }
 
@@ -304,7 +334,7 @@ static int wait_readable(struct bus1_peer *peer, struct bus1_recv *recv)
 /* Who stops receiving lets the next waiter look at what is left. */
 static void pass_wake(struct bus1_peer *peer)
 {
-	if (waitqueue_active(&peer->space.receivers) && is_readable(peer))
+	if (!list_empty_careful(&peer->space.receivers))
 		bus1_space_wake(&peer->space);
 }
 

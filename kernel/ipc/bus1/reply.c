@@ -52,7 +52,8 @@
  */
 
 #include <linux/bug.h>
-#include <linux/poll.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -82,8 +83,12 @@ int __init bus1_reply_init(void)
  */
 struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 {
-	struct bus1_reply *reply = kmem_cache_alloc(reply_cache, GFP_KERNEL);
+	struct bus1_reply *reply = NULL;
 
+	if (READ_ONCE(requester->spare_reply))
+		reply = xchg(&requester->spare_reply, NULL);
+	if (!reply)
+		reply = kmem_cache_alloc(reply_cache, GFP_KERNEL);
 	if (!reply)
 		return NULL;
 	refcount_set(&reply->ref, 3);
@@ -102,6 +107,7 @@ struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 	INIT_LIST_HEAD(&reply->moved);
 	reply->handle = BUS1_HANDLE_INVALID;
 	reply->claimed = false;
+	reply->wanted = false;
 	reply->doomed = false;
 	reply->marked = false;
 	reply->gone = false;
@@ -112,17 +118,33 @@ struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 }
 
 /**
- * bus1_reply_put() - put a reference to a reply's memory
- * @reply:	reply, or NULL
+ * bus1_reply_free() - free a reply's memory, see bus1_reply_put()
+ * @reply:	reply whose last reference was put
  *
- * May sleep: the last reference may be the last to its requester, too.
+ * One stays with the requester, who is likely to ask again.
  */
-void bus1_reply_put(struct bus1_reply *reply)
+void bus1_reply_free(struct bus1_reply *reply)
 {
-	if (!reply || !refcount_dec_and_test(&reply->ref))
-		return;
-	bus1_space_put(reply->requester);
-	kmem_cache_free(reply_cache, reply);
+	struct bus1_space *requester = reply->requester;
+
+	if (!READ_ONCE(requester->spare_reply) && !READ_ONCE(requester->down) &&
+	    !cmpxchg(&requester->spare_reply, NULL, reply))
+		reply = NULL;
+	bus1_space_put(requester);
+	if (reply)
+		kmem_cache_free(reply_cache, reply);
+}
+
+/**
+ * bus1_reply_drop_spare() - free the memory that is kept for the next request
+ * @requester:	who would ask
+ */
+void bus1_reply_drop_spare(struct bus1_space *requester)
+{
+	struct bus1_reply *spare = xchg(&requester->spare_reply, NULL);
+
+	if (spare)
+		kmem_cache_free(reply_cache, spare);
 }
 
 /**
@@ -317,11 +339,12 @@ static void enqueue_locked(struct bus1_reply *reply)
  *
  * It gets its place, and goes to the thread that waits for it or into the queue.
  *
- * Return: true if it is in the queue, and the requester is to be woken,
- * bus1_space_wake(), without the lock.
+ * Return: who is to be woken, bus1_space_wake_picked(), without the lock; or NULL,
+ * and pollers are to be woken all the same.
  */
-bool bus1_reply_arrive_locked(struct bus1_reply *reply,
-			      enum bus1_reply_state state, u64 size)
+struct task_struct *bus1_reply_arrive_locked(struct bus1_reply *reply,
+					     enum bus1_reply_state state,
+					     u64 size)
 {
 	struct bus1_space *space = reply->requester;
 
@@ -337,10 +360,10 @@ bool bus1_reply_arrive_locked(struct bus1_reply *reply,
 		enqueue_locked(reply);
 	/* Pairs with the acquire in await.c, is_decided(). */
 	smp_store_release(&reply->state, state);
-	/* Under the lock: @await is on a stack, and leaves under it. */
-	if (reply->handed)
-		wake_up_interruptible_sync_poll(&reply->await->waitq, EPOLLIN);
-	return !reply->handed;
+	if (!reply->handed)
+		return bus1_space_pick_locked(space);
+	/* @await is on a stack, and leaves under the lock. */
+	return get_task_struct(reply->await->task);
 }
 
 /*
@@ -373,7 +396,7 @@ void bus1_reply_cancelled_locked(struct bus1_reply *reply)
 	smp_store_release(&reply->state, BUS1_REPLY_CANCELLED);
 	settle_charge_locked(reply);
 	if (reply->await)
-		wake_up_interruptible(&reply->await->waitq);
+		wake_up_state(reply->await->task, TASK_INTERRUPTIBLE);
 }
 
 /**
@@ -542,15 +565,18 @@ void bus1_reply_unclaim(struct bus1_reply *reply)
 	reply->doomed = false;
 	/* Pairs with the acquire in bus1_reply_wait_free(). */
 	smp_store_release(&reply->claimed, false);
-	/* Orders it before the look for a waiter. */
+	if (likely(!reply->wanted))
+		return;
+	/* Orders the release before the look for a waiter. */
 	smp_mb();
 	wake_up_var(&reply->claimed);
 }
 
 /**
  * bus1_reply_wait_free() - wait until nobody else uses a reply handle
- * @reply:	reply that was found claimed, or being cancelled; the caller has a
- *		reference, no lock, and has claimed nothing. The reference is put
+ * @reply:	reply that was found claimed, see bus1_reply_get_busy(), or being
+ *		cancelled; the caller has a reference, no lock, and has claimed
+ *		nothing. The reference is put
  *
  * Both are over after a bounded number of steps of others.
  *
@@ -571,7 +597,7 @@ int bus1_reply_wait_free(struct bus1_reply *reply)
 /**
  * bus1_reply_drop_locked() - nobody has the reply handle any more
  * @reply:	reply that is in no tree; its requester's @data is held
- * @wake:	set to whether the requester is to be woken
+ * @wake:	set to what bus1_reply_arrive_locked() returns, or NULL
  *
  * If the reply was still to come, the requester is told that it will not. Afterwards
  * bus1_reply_leave_holder() and bus1_reply_put() are to follow.
@@ -579,13 +605,13 @@ int bus1_reply_wait_free(struct bus1_reply *reply)
  * Return: what was to hold the reply, for the caller to uncharge and free; or NULL.
  */
 struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply,
-					    bool *wake)
+					    struct task_struct **wake)
 {
 	struct bus1_message *message = NULL;
 
 	lockdep_assert_held(&reply->requester->data);
 
-	*wake = false;
+	*wake = NULL;
 	reply->holder = NULL;
 	if (reply->state == BUS1_REPLY_OPEN) {
 		message = reply->message;

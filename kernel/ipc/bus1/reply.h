@@ -37,14 +37,14 @@ enum bus1_reply_state {
 /**
  * struct bus1_await - a thread that waits for one reply
  * @reply:	the reply, referenced, or NULL
- * @waitq:	where it sleeps
+ * @task:	the thread; constant
  *
  * Lives on the stack of the thread, and is registered in &struct
  * bus1_reply.await.
  */
 struct bus1_await {
 	struct bus1_reply *reply;
-	wait_queue_head_t waitq;
+	struct task_struct *task;
 };
 
 /**
@@ -85,6 +85,7 @@ struct bus1_await {
  * @handle:	the holder's ID; the holder's @local
  * @claimed:	whether a call of the holder is using it; the holder's @local, waited
  *		for as a variable
+ * @wanted:	whether another call ever had to wait for it; the holder's @local
  * @doomed:	whether the holder was flushed meanwhile; the holder's @local
  * @marked:	whether the call that holds the holder's @local has seen it
  *		before; false whenever that is not held
@@ -118,6 +119,7 @@ struct bus1_reply {
 	u32 index;
 	u64 handle;
 	bool claimed;
+	bool wanted;
 	bool doomed;
 	bool marked;
 	bool gone;
@@ -129,7 +131,8 @@ struct bus1_reply {
 int bus1_reply_init(void);
 
 struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id);
-void bus1_reply_put(struct bus1_reply *reply);
+void bus1_reply_free(struct bus1_reply *reply);
+void bus1_reply_drop_spare(struct bus1_space *requester);
 
 struct bus1_reply *bus1_reply_find_awaited(struct bus1_space *space, u64 id);
 struct bus1_reply *bus1_reply_find_owed(struct bus1_space *space, u64 id);
@@ -142,8 +145,9 @@ void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
 int bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to);
 void bus1_reply_moved(struct bus1_reply *reply);
 void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to);
-bool bus1_reply_arrive_locked(struct bus1_reply *reply,
-			      enum bus1_reply_state state, u64 size);
+struct task_struct *bus1_reply_arrive_locked(struct bus1_reply *reply,
+					     enum bus1_reply_state state,
+					     u64 size);
 void bus1_reply_cancelled_locked(struct bus1_reply *reply);
 struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
 				      struct bus1_await *await);
@@ -156,7 +160,7 @@ void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_unclaim(struct bus1_reply *reply);
 struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply,
-					    bool *wake);
+					    struct task_struct **wake);
 void bus1_reply_leave_holder(struct bus1_reply *reply,
 			     struct bus1_space *holder);
 int bus1_reply_wait_free(struct bus1_reply *reply);
@@ -177,6 +181,31 @@ static inline struct bus1_reply *bus1_reply_get(struct bus1_reply *reply)
 {
 	refcount_inc(&reply->ref);
 	return reply;
+}
+
+/**
+ * bus1_reply_get_busy() - get a reply to wait until it is free
+ * @reply:	reply that another call has claimed, or that is being cancelled; its
+ *		holder's @local is held
+ *
+ * Return: the reply, referenced, for bus1_reply_wait_free().
+ */
+static inline struct bus1_reply *bus1_reply_get_busy(struct bus1_reply *reply)
+{
+	reply->wanted = true;
+	return bus1_reply_get(reply);
+}
+
+/**
+ * bus1_reply_put() - put a reference to a reply's memory
+ * @reply:	reply, or NULL
+ *
+ * May sleep: the last reference may be the last to its requester, too.
+ */
+static inline void bus1_reply_put(struct bus1_reply *reply)
+{
+	if (reply && refcount_dec_and_test(&reply->ref))
+		bus1_reply_free(reply);
 }
 
 #endif /* _BUS1_REPLY_H */

@@ -213,7 +213,7 @@ static int move_replies(struct bus1_job *job)
 		err = name->reply ? bus1_reply_move(name->reply, &leg->to->space) :
 				    -ESTALE;
 		if (err == -EBUSY) {
-			job->busy = bus1_reply_get(name->reply);
+			job->busy = bus1_reply_get_busy(name->reply);
 			return err;
 		}
 		if (err)
@@ -273,15 +273,17 @@ static void pass_nodes(struct bus1_job *job)
 static int commit_legs(struct bus1_job *job, size_t *n_sent)
 {
 	struct bus1_leg *leg = &job->legs[0];
+	struct task_struct *wake;
 
 	if (!leg->name.reply)
 		return bus1_legs_commit(job->peer, job->legs, job->n_legs,
 					job->send->flags, n_sent);
 	*n_sent = 1;
 	leg->error = bus1_answer_commit(leg->name.reply, leg->message,
-					leg->lost);
+					leg->lost, &wake);
 	if (leg->error)
 		return leg->error;
+	bus1_space_wake_picked(leg->name.reply->requester, wake, true);
 	leg->message = NULL;
 	bus1_name_used(&leg->name, &job->peer->space);
 	if (leg->lost)

@@ -113,11 +113,43 @@ void bus1_pool_shrink(struct bus1_pool *pool, struct bus1_slice *slice,
 	u64 less;
 
 	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
-	less = slice->size - size;
-	if (!less)
+	if (size == slice->size || WARN_ON_ONCE(size > slice->size))
 		return;
+	less = slice->size - size;
 	slice->size = size;
 	set_gap(pool, slice, slice->gap + less);
+}
+
+static u64 last_page(u64 end)
+{
+	return (end - 1) >> PAGE_SHIFT;
+}
+
+/**
+ * bus1_pool_resize() - let a slice serve for something else
+ * @pool:	pool
+ * @slice:	allocated slice
+ * @size:	its new size
+ *
+ * It stays where it is, and all pages of which something was written stay its own.
+ *
+ * Return: true; false, and nothing has changed, if that is impossible.
+ */
+bool bus1_pool_resize(struct bus1_pool *pool, struct bus1_slice *slice, u64 size)
+{
+	u64 room = slice->size + slice->gap;
+
+	if (size == slice->size)
+		return true;
+	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
+	if (size > room)
+		return false;
+	if (size < slice->size &&
+	    last_page(slice->offset + size) != last_page(bus1_slice_end(slice)))
+		return false;
+	slice->size = size;
+	set_gap(pool, slice, room - size);
+	return true;
 }
 
 /**
@@ -144,21 +176,123 @@ void bus1_pool_free(struct bus1_pool *pool, struct bus1_slice *slice)
 		link_gap(pool, prev);
 }
 
-static bool page_is_pinned(struct address_space *mapping, pgoff_t index)
+static bool folio_is_pinned(const struct folio *folio)
 {
+	/* A page that is not on its LRU yet is held by a batch. */
+	return folio_ref_count(folio) >
+	       1 + folio_mapcount(folio) + !folio_test_lru(folio);
+}
+
+/* Whether a page is that lies from @start up to @end. */
+static bool is_pinned(const struct bus1_pool *pool, u64 start, u64 end)
+{
+	XA_STATE(xas, &pool->file->f_mapping->i_pages, start >> PAGE_SHIFT);
 	struct folio *folio;
 	bool pinned = false;
-	int expected;
 
 	rcu_read_lock();
-	folio = xa_load(&mapping->i_pages, index);
-	if (folio && !xa_is_value(folio)) {
-		/* A page that is not on its LRU yet is held by a batch. */
-		expected = 1 + folio_mapcount(folio) + !folio_test_lru(folio);
-		pinned = folio_ref_count(folio) > expected;
+	xas_for_each(&xas, folio, (end - 1) >> PAGE_SHIFT) {
+		if (xas_retry(&xas, folio) || xa_is_value(folio))
+			continue;
+		pinned = folio_is_pinned(folio);
+		if (pinned)
+			break;
 	}
 	rcu_read_unlock();
 	return pinned;
+}
+
+/* The pages, from @first to before @last, that no other slice overlaps. */
+static void own_pages(const struct bus1_slice *slice, u64 *first, u64 *last)
+{
+	u64 floor = bus1_slice_end(list_prev_entry(slice, entry));
+	u64 end = bus1_slice_end(slice);
+
+	*first = round_down(slice->offset, PAGE_SIZE);
+	if (*first < floor)
+		*first = round_up(floor, PAGE_SIZE);
+	*last = round_up(end, PAGE_SIZE);
+	if (*last > end + slice->gap)
+		*last = round_down(end + slice->gap, PAGE_SIZE);
+}
+
+/**
+ * bus1_pool_shares_page() - whether a slice is a part of one page
+ * @slice:	allocated slice
+ *
+ * Return: true if others have the rest of it.
+ */
+bool bus1_pool_shares_page(const struct bus1_slice *slice)
+{
+	u64 first, last;
+
+	own_pages(slice, &first, &last);
+	return first >= last && slice->offset >> PAGE_SHIFT ==
+				last_page(bus1_slice_end(slice));
+}
+
+/**
+ * bus1_pool_has_neighbour() - whether another slice begins in a slice's page
+ * @slice:	allocated slice
+ *
+ * Return: true if one does, and as long as it lives; false also for a slice of
+ * several pages.
+ */
+bool bus1_pool_has_neighbour(const struct bus1_slice *slice)
+{
+	const struct bus1_slice *prev = list_prev_entry(slice, entry);
+	u64 end = bus1_slice_end(slice);
+	u64 page = slice->offset >> PAGE_SHIFT;
+
+	if (last_page(end) != page)
+		return false;
+	return (prev->size && prev->offset >> PAGE_SHIFT == page) ||
+	       (end + slice->gap) >> PAGE_SHIFT == page;
+}
+
+static bool page_is_pinned(const struct bus1_pool *pool, pgoff_t index)
+{
+	struct folio *folio;
+	bool pinned = false;
+
+	rcu_read_lock();
+	folio = xa_load(&pool->file->f_mapping->i_pages, index);
+	if (folio && !xa_is_value(folio))
+		pinned = folio_is_pinned(folio);
+	rcu_read_unlock();
+	return pinned;
+}
+
+/**
+ * bus1_pool_is_pinned() - whether somebody pins a page of a slice
+ * @pool:	pool
+ * @slice:	allocated slice that may be kept
+ *
+ * Return: true if somebody may, whoever else has a part of that page.
+ */
+bool bus1_pool_is_pinned(const struct bus1_pool *pool,
+			 const struct bus1_slice *slice)
+{
+	pgoff_t first = slice->offset >> PAGE_SHIFT;
+	u64 end = bus1_slice_end(slice);
+
+	if (likely(first == last_page(end)))
+		return page_is_pinned(pool, first);
+	return is_pinned(pool, slice->offset, end);
+}
+
+/**
+ * bus1_pool_edge_is_pinned() - whether somebody pins a page that others may share
+ * @pool:	pool
+ * @slice:	allocated slice
+ *
+ * Return: true if it is the first or the last page of the slice.
+ */
+bool bus1_pool_edge_is_pinned(const struct bus1_pool *pool,
+			      const struct bus1_slice *slice)
+{
+	return page_is_pinned(pool, slice->offset >> PAGE_SHIFT) ||
+	       page_is_pinned(pool, last_page(bus1_slice_end(slice)));
 }
 
 /**
@@ -173,24 +307,21 @@ static bool page_is_pinned(struct address_space *mapping, pgoff_t index)
 bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice)
 {
 	struct bus1_slice *prev = list_prev_entry(slice, entry);
-	u64 floor = bus1_slice_end(prev), ceiling = bus1_slice_end(slice) + slice->gap;
-	u64 start = max(round_down(slice->offset, PAGE_SIZE), floor);
-	u64 end = min(round_up(bus1_slice_end(slice), PAGE_SIZE), ceiling);
-	u64 first = round_up(start, PAGE_SIZE);
-	u64 last = round_down(end, PAGE_SIZE);
-	bool punch = last > BUS1_POOL_CACHE;
-	u64 at;
+	u64 floor = bus1_slice_end(prev);
+	u64 ceiling = bus1_slice_end(slice) + slice->gap;
+	u64 first, last, start, end;
 
 	if (slice->published)
 		bus1_pool_unpublish(pool, slice);
+	own_pages(slice, &first, &last);
 	if (first >= last || !pool->file)
 		return false;
-	for (at = first; !punch && at < last; at += PAGE_SIZE)
-		punch = page_is_pinned(pool->file->f_mapping, at >> PAGE_SHIFT);
-	if (!punch)
+	if (last <= BUS1_POOL_CACHE && !is_pinned(pool, first, last))
 		return false;
 
 	/* The end first: it moves the gap of @slice, the start that of @prev. */
+	start = max(round_down(slice->offset, PAGE_SIZE), floor);
+	end = min(round_up(bus1_slice_end(slice), PAGE_SIZE), ceiling);
 	set_gap(pool, slice, ceiling - end);
 	slice->size = end - slice->offset;
 	if (start < slice->offset)
@@ -215,7 +346,7 @@ void bus1_pool_punch(struct bus1_pool *pool, struct bus1_slice *slice)
 
 	might_sleep();
 	for (; at < last && at < BUS1_POOL_CACHE; at += PAGE_SIZE)
-		if (page_is_pinned(mapping, at >> PAGE_SHIFT))
+		if (is_pinned(pool, at, at + PAGE_SIZE))
 			shmem_truncate_range(mapping->host, at,
 					     at + PAGE_SIZE - 1);
 	if (at < last)

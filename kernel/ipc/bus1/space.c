@@ -4,6 +4,7 @@
  */
 
 #include <linux/poll.h>
+#include <linux/sched/task.h>
 
 #include "space.h"
 
@@ -20,7 +21,8 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 	space->free = free;
 	mutex_init(&space->local);
 	spin_lock_init(&space->data);
-	init_waitqueue_head(&space->receivers);
+	INIT_LIST_HEAD(&space->receivers);
+	atomic_set(&space->n_coming, 0);
 	init_waitqueue_head(&space->pollers);
 	space->handles = RB_ROOT;
 	space->next_id = 0;
@@ -34,7 +36,10 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 	space->queued_bytes = 0;
 	INIT_LIST_HEAD(&space->forgettable);
 	bus1_quota_init(&space->quota, user);
-	space->spare = NULL;
+	INIT_LIST_HEAD(&space->spares);
+	space->n_spares = 0;
+	space->spare_reply = NULL;
+	space->spare_handle = NULL;
 	space->down = false;
 	space->n_staged = 0;
 }
@@ -57,19 +62,68 @@ void bus1_space_put(struct bus1_space *space)
 	kref_put(&space->ref, free_space);
 }
 
-/* One message wakes one receiver: who takes it, or passes the wake on. */
-static void wake(struct bus1_space *space, bool sync)
+static void pick_locked(struct bus1_space *space, struct bus1_waiter *waiter)
 {
-	/*
-	 * wq_has_sleeper() orders this after the insertion. A receiver first
-	 * queues itself, then looks at the queue under the data lock.
-	 */
-	if (wq_has_sleeper(&space->receivers)) {
-		if (sync)
-			wake_up_interruptible_sync(&space->receivers);
-		else
-			wake_up_interruptible(&space->receivers);
-	}
+	atomic_inc(&space->n_coming);
+	/* Pairs with bus1_space_end_wait(): then the waiter may be gone. */
+	list_del_init_careful(&waiter->link);
+}
+
+/**
+ * bus1_space_choose_locked() - see bus1_space_pick_locked()
+ * @space:	space whose @data is held, with receivers
+ *
+ * For each entry one receiver comes, so nobody is chosen as long as there are not
+ * more entries than receivers on their way.
+ *
+ * Return: the thread, referenced, or NULL.
+ */
+struct task_struct *bus1_space_choose_locked(struct bus1_space *space)
+{
+	struct bus1_waiter *waiter;
+	struct task_struct *task;
+
+	lockdep_assert_held(&space->data);
+
+	if (space->queue.n_committed <= atomic_read(&space->n_coming) ||
+	    !bus1_queue_peek(&space->queue))
+		return NULL;
+	waiter = list_first_entry(&space->receivers, struct bus1_waiter, link);
+	/* It may look, and be gone, before it is woken. */
+	task = get_task_struct(waiter->task);
+	pick_locked(space, waiter);
+	return task;
+}
+
+/*
+ * The scheduler is told that the two run in turn, and need not interrupt another
+ * processor. It can only be told so by a wait queue.
+ */
+static void wake_sync(struct task_struct *task)
+{
+	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(queue);
+	struct wait_queue_entry entry;
+
+	init_waitqueue_entry(&entry, task);
+	__add_wait_queue(&queue, &entry);
+	wake_up_interruptible_sync(&queue);
+}
+
+/**
+ * bus1_space_wake_chosen() - see bus1_space_wake_picked()
+ * @space:	space in whose queue something can be received
+ * @task:	thread, or NULL
+ * @sync:	whether the caller is about to sleep, or to receive
+ */
+void bus1_space_wake_chosen(struct bus1_space *space, struct task_struct *task,
+			    bool sync)
+{
+	if (task && sync)
+		wake_sync(task);
+	else if (task)
+		wake_up_state(task, TASK_INTERRUPTIBLE);
+	if (task)
+		put_task_struct(task);
 	if (waitqueue_active(&space->pollers))
 		wake_up_interruptible_poll(&space->pollers,
 					   EPOLLIN | EPOLLRDNORM);
@@ -81,62 +135,84 @@ static void wake(struct bus1_space *space, bool sync)
  */
 void bus1_space_wake(struct bus1_space *space)
 {
-	wake(space, false);
+	struct task_struct *task;
+
+	spin_lock(&space->data);
+	task = bus1_space_pick_locked(space);
+	spin_unlock(&space->data);
+	bus1_space_wake_picked(space, task, false);
 }
 
 /**
- * bus1_space_wake_sync() - bus1_space_wake() by who is about to sleep
- * @space:	space in whose queue something can be received
+ * bus1_space_wake_all() - wake all receivers and pollers
+ * @space:	space that is down
  */
-void bus1_space_wake_sync(struct bus1_space *space)
+void bus1_space_wake_all(struct bus1_space *space)
 {
-	wake(space, true);
+	struct bus1_waiter *waiter, *next;
+	struct task_struct *task;
+
+	spin_lock(&space->data);
+	list_for_each_entry_safe(waiter, next, &space->receivers, link) {
+		task = get_task_struct(waiter->task);
+		pick_locked(space, waiter);
+		wake_up_state(task, TASK_INTERRUPTIBLE);
+		put_task_struct(task);
+	}
+	spin_unlock(&space->data);
+	wake_up_interruptible_all(&space->pollers);
 }
 
 /**
- * bus1_space_prepare_to_wait() - queue up to receive
- * @space:	space whose queue the caller looks at afterwards
- * @wait:	the caller, for finish_wait()
- *
- * The thread that ran last is woken first: what it needs is still in the caches.
+ * bus1_space_wait_locked() - queue up to receive
+ * @space:	space whose @data is held, and in which nothing can be received
+ * @waiter:	the calling thread; it sleeps next, and bus1_space_end_wait()
+ *		follows
  */
-void bus1_space_prepare_to_wait(struct bus1_space *space,
-				struct wait_queue_entry *wait)
+void bus1_space_wait_locked(struct bus1_space *space, struct bus1_waiter *waiter)
 {
-	unsigned long flags;
+	lockdep_assert_held(&space->data);
 
-	spin_lock_irqsave(&space->receivers.lock, flags);
-	__add_wait_queue_exclusive(&space->receivers, wait);
+	waiter->task = current;
+	list_add(&waiter->link, &space->receivers);
 	set_current_state(TASK_INTERRUPTIBLE);
-	spin_unlock_irqrestore(&space->receivers.lock, flags);
 }
 
 /**
- * bus1_space_lock_two() - take two spaces' local locks
- * @a:	space
- * @b:	space, may be @a
- *
- * Never sleeps on one with the other held: that would let one peer stall another.
+ * bus1_space_end_wait() - undo bus1_space_wait_locked()
+ * @space:	space
+ * @waiter:	the calling thread; if it was picked it has to look at the queue,
+ *		or to call bus1_space_wake()
  */
-void bus1_space_lock_two(struct bus1_space *a, struct bus1_space *b)
+void bus1_space_end_wait(struct bus1_space *space, struct bus1_waiter *waiter)
 {
-	for (;;) {
-		mutex_lock(&a->local);
-		if (a == b || mutex_trylock(&b->local))
+	__set_current_state(TASK_RUNNING);
+	if (!list_empty_careful(&waiter->link)) {
+		spin_lock(&space->data);
+		if (!list_empty(&waiter->link)) {
+			list_del(&waiter->link);
+			spin_unlock(&space->data);
 			return;
+		}
+		spin_unlock(&space->data);
+	}
+	atomic_dec(&space->n_coming);
+	/* Orders it before a look at @receivers without the lock, in recv.c. */
+	smp_mb__after_atomic();
+}
+
+/**
+ * bus1_space_lock_again() - take two spaces' local locks
+ * @a:	space whose @local is held
+ * @b:	space whose @local is somebody else's
+ *
+ * See bus1_space_lock_two().
+ */
+void bus1_space_lock_again(struct bus1_space *a, struct bus1_space *b)
+{
+	do {
 		mutex_unlock(&a->local);
 		swap(a, b);
-	}
-}
-
-/**
- * bus1_space_unlock_two() - release what bus1_space_lock_two() took
- * @a:	space
- * @b:	space, may be @a
- */
-void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b)
-{
-	mutex_unlock(&a->local);
-	if (a != b)
-		mutex_unlock(&b->local);
+		mutex_lock(&a->local);
+	} while (!mutex_trylock(&b->local));
 }

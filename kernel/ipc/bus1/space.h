@@ -15,7 +15,19 @@
 #include "queue.h"
 #include "quota.h"
 
-struct bus1_message;
+struct bus1_handle;
+struct bus1_reply;
+
+/**
+ * struct bus1_waiter - a thread that waits to receive, on its stack
+ * @link:	links it into &struct bus1_space.receivers; empty once it was picked.
+ *		That peer's @data
+ * @task:	the thread
+ */
+struct bus1_waiter {
+	struct list_head link;
+	struct task_struct *task;
+};
 
 /**
  * struct bus1_space - what a peer is to nodes and handles
@@ -26,7 +38,10 @@ struct bus1_message;
  *		memory under it with page faults on
  * @data:	what other peers touch: the queue, the quota, the pool's lists,
  *		the nodes. Held for BUS1_BATCH steps at the most; never two
- * @receivers:	threads that wait to receive, the last to come in front
+ * @receivers:	&struct bus1_waiter that nobody has picked, the last to come in
+ *		front: what its thread needs is still in the caches. @data
+ * @n_coming:	waiters that were picked and have not looked yet; raised under @data,
+ *		lowered by the waiter before it looks, under @data
  * @pollers:	who polls
  * @handles:	handles that have an ID, by ID; @local
  * @next_id:	counter for IDs that the kernel chooses; @local
@@ -42,7 +57,12 @@ struct bus1_message;
  * @quota:	limits; @data
  * @forgettable: dead nodes that others dropped the last reference to, by
  *		&struct bus1_node.released; @data
- * @spare:	a message for the next sender, or NULL; @data
+ * @spares:	messages for the next senders, by &struct bus1_entry.link, see
+ *		spare.c; @data
+ * @n_spares:	number of @spares; @data
+ * @spare_reply: memory for the next request, or NULL; exchanged without a lock
+ * @spare_handle: memory for the next handle that is new to this peer, or NULL;
+ *		exchanged without a lock: who attaches holds another peer's @data
  * @down:	nothing is accepted any more, for ever; set under @local and
  *		@data, read under either
  * @queued_bytes: bytes of the messages in @queue; @data
@@ -55,7 +75,8 @@ struct bus1_space {
 
 	struct mutex local;
 	spinlock_t data;
-	wait_queue_head_t receivers;
+	struct list_head receivers;
+	atomic_t n_coming;
 	wait_queue_head_t pollers;
 
 	struct rb_root handles;
@@ -71,7 +92,10 @@ struct bus1_space {
 	u64 queued_bytes;
 	struct bus1_quota quota;
 	struct list_head forgettable;
-	struct bus1_message *spare;
+	struct list_head spares;
+	unsigned int n_spares;
+	struct bus1_reply *spare_reply;
+	struct bus1_handle *spare_handle;
 	bool down;
 	size_t n_staged;
 };
@@ -80,16 +104,73 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 		     void (*free)(struct bus1_space *space));
 void bus1_space_put(struct bus1_space *space);
 void bus1_space_wake(struct bus1_space *space);
-void bus1_space_wake_sync(struct bus1_space *space);
-void bus1_space_prepare_to_wait(struct bus1_space *space,
-				struct wait_queue_entry *wait);
-void bus1_space_lock_two(struct bus1_space *a, struct bus1_space *b);
-void bus1_space_unlock_two(struct bus1_space *a, struct bus1_space *b);
+void bus1_space_wake_all(struct bus1_space *space);
+struct task_struct *bus1_space_choose_locked(struct bus1_space *space);
+void bus1_space_wake_chosen(struct bus1_space *space, struct task_struct *task,
+			    bool sync);
+void bus1_space_wait_locked(struct bus1_space *space, struct bus1_waiter *waiter);
+void bus1_space_end_wait(struct bus1_space *space, struct bus1_waiter *waiter);
+void bus1_space_lock_again(struct bus1_space *a, struct bus1_space *b);
 
 static inline struct bus1_space *bus1_space_get(struct bus1_space *space)
 {
 	kref_get(&space->ref);
 	return space;
+}
+
+/**
+ * bus1_space_lock_two() - take two spaces' local locks
+ * @a:	space
+ * @b:	space, may be @a
+ *
+ * Never sleeps on one with the other held: that would let one peer stall another.
+ */
+static inline void bus1_space_lock_two(struct bus1_space *a,
+				       struct bus1_space *b)
+{
+	mutex_lock(&a->local);
+	if (a != b && unlikely(!mutex_trylock(&b->local)))
+		bus1_space_lock_again(a, b);
+}
+
+/**
+ * bus1_space_unlock_two() - release what bus1_space_lock_two() took
+ * @a:	space
+ * @b:	space, may be @a
+ */
+static inline void bus1_space_unlock_two(struct bus1_space *a,
+					 struct bus1_space *b)
+{
+	mutex_unlock(&a->local);
+	if (a != b)
+		mutex_unlock(&b->local);
+}
+
+/**
+ * bus1_space_pick_locked() - choose a receiver to wake
+ * @space:	space whose @data is held
+ *
+ * Return: the thread, referenced, for bus1_space_wake_picked(); or NULL.
+ */
+static inline struct task_struct *
+bus1_space_pick_locked(struct bus1_space *space)
+{
+	return list_empty(&space->receivers) ? NULL :
+					       bus1_space_choose_locked(space);
+}
+
+/**
+ * bus1_space_wake_picked() - wake who was chosen, and all pollers
+ * @space:	space in whose queue something can be received
+ * @task:	what bus1_space_pick_locked() returned; @data was released since
+ * @sync:	whether the caller is about to sleep, or to receive
+ */
+static inline void bus1_space_wake_picked(struct bus1_space *space,
+					  struct task_struct *task, bool sync)
+{
+	/* Who polls looks at the queue under @data once it can be seen here. */
+	if (task || waitqueue_active(&space->pollers))
+		bus1_space_wake_chosen(space, task, sync);
 }
 
 /**

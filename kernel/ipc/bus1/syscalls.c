@@ -165,18 +165,22 @@ SYSCALL_DEFINE4(bus1_peer_reset, int, fd,
 
 static int store_ids(struct bus1_transfer *transfer)
 {
+	u64 __user *to = u64_to_user_ptr(transfer->store_to);
 	unsigned long left;
 
 	pagefault_disable();
-	left = __copy_to_user_inatomic(u64_to_user_ptr(transfer->store_to),
-				       transfer->to,
-				       transfer->n * sizeof(*transfer->to));
+	if (transfer->n == 1)
+		left = __put_user(*transfer->to, to);
+	else
+		left = __copy_to_user_inatomic(to, transfer->to, transfer->n *
+					       sizeof(*transfer->to));
 	pagefault_enable();
 	return left ? -EFAULT : 0;
 }
 
-static int transfer_ids(struct bus1_peer *from, struct bus1_peer *to,
-			struct bus1_transfer *transfer)
+static __always_inline int transfer_ids(struct bus1_peer *from,
+					struct bus1_peer *to,
+					struct bus1_transfer *transfer)
 {
 	size_t size = transfer->n * sizeof(*transfer->to);
 	char __user *dst = u64_to_user_ptr(transfer->store_to);
@@ -194,6 +198,29 @@ static int transfer_ids(struct bus1_peer *from, struct bus1_peer *to,
 		if (fault_in_safe_writeable(dst, size))
 			return -EFAULT;
 	}
+}
+
+/* The arrays of @transfer have room for BUS1_FEW. */
+static int transfer_many(struct bus1_peer *from, struct bus1_peer *to,
+			 struct bus1_transfer *transfer,
+			 const __u64 __user *src)
+{
+	u64 *few_from = transfer->from, *few_to = transfer->to;
+	size_t n = transfer->n;
+	int err;
+
+	if (n > BUS1_HANDLE_MAX)
+		return -EMSGSIZE;
+	transfer->from = bus1_args_array(src, n, sizeof(u64), few_from);
+	if (IS_ERR(transfer->from))
+		return PTR_ERR(transfer->from);
+	if (n > BUS1_FEW)
+		transfer->to = kvmalloc_array(n, sizeof(u64),
+					      GFP_KERNEL_ACCOUNT);
+	err = transfer->to ? transfer_ids(from, to, transfer) : -ENOMEM;
+	bus1_args_free(transfer->from, few_from);
+	bus1_args_free(transfer->to, few_to);
+	return err;
 }
 
 /**
@@ -220,29 +247,25 @@ SYSCALL_DEFINE6(bus1_handle_transfer, int, src_fd, int, dst_fd,
 	CLASS(fd, src_f)(src_fd);
 	CLASS(fd, dst_f)(dst_fd == -1 ? src_fd : dst_fd);
 	struct bus1_peer *from = bus1_args_peer(src_f), *to = bus1_args_peer(dst_f);
-	struct bus1_transfer transfer = { .n = n, .store = store_ids };
 	u64 few_from[BUS1_FEW] __uninitialized;
 	u64 few_to[BUS1_FEW] __uninitialized;
-	int err;
+	struct bus1_transfer transfer = {
+		.n = n,
+		.from = few_from,
+		.to = few_to,
+		.store = store_ids,
+		.store_to = (u64)(unsigned long)dst,
+	};
 
 	if (IS_ERR(from) || IS_ERR(to))
 		return -EBADF;
 	if (flags)
 		return -EINVAL;
-	if (n > BUS1_HANDLE_MAX)
-		return -EMSGSIZE;
-
-	transfer.store_to = (u64)(unsigned long)dst;
-	transfer.from = bus1_args_array(src, n, sizeof(u64), few_from);
-	if (IS_ERR(transfer.from))
-		return PTR_ERR(transfer.from);
-	transfer.to = few_to;
-	if (n > BUS1_FEW)
-		transfer.to = kvmalloc_array(n, sizeof(u64), GFP_KERNEL_ACCOUNT);
-	err = transfer.to ? transfer_ids(from, to, &transfer) : -ENOMEM;
-	bus1_args_free(transfer.from, few_from);
-	bus1_args_free(transfer.to, few_to);
-	return err;
+	if (n != 1)
+		return transfer_many(from, to, &transfer, src);
+	if (get_user(few_from[0], src))
+		return -EFAULT;
+	return transfer_ids(from, to, &transfer);
 }
 
 typedef int (*ids_fn)(struct bus1_peer *peer, const u64 *ids, size_t n,
@@ -270,6 +293,19 @@ static int call_with_ids(int fd, const __u64 __user *user_ids, size_t n,
 	return err;
 }
 
+static int release_one(int fd, const __u64 __user *handle)
+{
+	CLASS(fd, f)(fd);
+	struct bus1_peer *peer = bus1_args_peer(f);
+	u64 id;
+
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
+	if (get_user(id, handle))
+		return -EFAULT;
+	return bus1_peer_release_handle(peer, id);
+}
+
 /**
  * sys_bus1_handle_release() - take one from the count of each handle
  * @fd:		peer
@@ -286,6 +322,9 @@ static int call_with_ids(int fd, const __u64 __user *user_ids, size_t n,
 SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 		size_t, n, unsigned int, flags)
 {
+	/* As most calls. */
+	if (n == 1 && !flags)
+		return release_one(fd, handles);
 	return call_with_ids(fd, handles, n, flags, 0,
 			     bus1_peer_release_handles);
 }

@@ -31,12 +31,21 @@ static_assert(offsetofend(struct bus1_recv_args, n_overtaken) ==
 	      sizeof(struct bus1_recv_args));
 static_assert(offsetof(struct bus1_recv_args, sender_pid) == 11 * sizeof(u64));
 
-/* One destination, one piece of payload, and nothing else. */
-static bool is_single(const struct bus1_send_args *args)
+/* One destination, one piece of payload, few handles and descriptors. */
+static bool is_small(const struct bus1_send_args *args)
 {
 	return args->n_destinations == 1 && args->n_vecs <= 1 &&
-	       !(args->n_handles | args->n_fds | args->ptr_errors) &&
-	       !in_compat_syscall();
+	       (args->n_handles | args->n_fds) < BUS1_FEW &&
+	       !args->ptr_errors && !in_compat_syscall();
+}
+
+/* The flags that say what is passed along. */
+static u32 item_flags(const struct bus1_send_args *args)
+{
+	if (likely(!(args->n_handles | args->n_fds)))
+		return 0;
+	return (args->n_handles ? BUS1_SEND_HANDLES : 0) |
+	       (args->n_fds ? BUS1_SEND_FDS : 0);
 }
 
 static bool asks_for_reply(const struct bus1_send_args *args)
@@ -59,18 +68,18 @@ static int check_reply_args(const struct bus1_send_args *args, u32 flags)
 	return 0;
 }
 
-static int check_send_args(const struct bus1_send_args *args, u32 flags)
+static int check_send_args(const struct bus1_send_args *args, u32 flags,
+			   bool *small)
 {
 	bool seed = flags & BUS1_SEND_SEED;
 	int err;
 
-	if (!flags && is_single(args) && !asks_for_reply(args))
-		return 0;
+	*small = is_small(args);
 	err = check_reply_args(args, flags);
-	if (err == -EINVAL)
+	if (err == -EINVAL ||
+	    (*small && (flags & ~BUS1_SEND_REPLY) == item_flags(args)))
 		return err;
-	if (!!(flags & BUS1_SEND_HANDLES) != !!args->n_handles ||
-	    !!(flags & BUS1_SEND_FDS) != !!args->n_fds)
+	if ((flags & (BUS1_SEND_HANDLES | BUS1_SEND_FDS)) != item_flags(args))
 		return -EINVAL;
 	if (seed != !args->n_destinations)
 		return -EINVAL;
@@ -83,20 +92,31 @@ static int check_send_args(const struct bus1_send_args *args, u32 flags)
 	return err;
 }
 
-/* import_iovec() would truncate what is too long without a word. */
-static int import_vecs(const struct iovec *vecs, size_t n, struct iov_iter *iter)
+static __always_inline int import_vec(const struct bus1_send_args *args,
+				      struct iov_iter *iter)
 {
-	size_t i, total = 0;
+	const struct iovec __user *from = u64_to_user_ptr(args->ptr_vecs);
+	struct iovec vec = {};
 
-	for (i = 0; i < n; i++) {
-		if (vecs[i].iov_len > MAX_RW_COUNT - total)
-			return -EMSGSIZE;
-		if (!access_ok(vecs[i].iov_base, vecs[i].iov_len))
+	if (args->n_vecs) {
+		if (!user_read_access_begin(from, sizeof(*from)))
 			return -EFAULT;
-		total += vecs[i].iov_len;
+		unsafe_get_user(vec.iov_base, &from->iov_base, fault);
+		unsafe_get_user(vec.iov_len, &from->iov_len, fault);
+		user_read_access_end();
 	}
-	iov_iter_init(iter, ITER_SOURCE, vecs, n, total);
+	if ((ssize_t)vec.iov_len < 0)
+		return -EINVAL;
+	if (vec.iov_len > MAX_RW_COUNT)
+		return -EMSGSIZE;
+	if (!access_ok(vec.iov_base, vec.iov_len))
+		return -EFAULT;
+	iov_iter_ubuf(iter, ITER_SOURCE, vec.iov_base, vec.iov_len);
 	return 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
 }
 
 static int send_with_vecs(struct bus1_peer *peer,
@@ -110,7 +130,7 @@ static int send_with_vecs(struct bus1_peer *peer,
 			       ARRAY_SIZE(few), few, in_compat_syscall());
 	if (IS_ERR(vecs))
 		return PTR_ERR(vecs);
-	err = import_vecs(vecs, args->n_vecs, &send->payload);
+	err = bus1_args_import_vecs(vecs, args->n_vecs, &send->payload);
 	if (!err)
 		err = bus1_peer_send(peer, send);
 	if (vecs != few)
@@ -203,56 +223,70 @@ static noinline_for_stack int send_with_errors(struct bus1_peer *peer,
 	return err;
 }
 
-static int send_single(struct bus1_peer *peer,
-		       const struct bus1_send_args *args,
-		       struct bus1_send *send)
+static noinline_for_stack int
+send_small_files(struct bus1_peer *peer, const struct bus1_send_args *args,
+		 struct bus1_send *send)
 {
-	const struct iovec __user *from = u64_to_user_ptr(args->ptr_vecs);
-	struct iovec vec = {};
-	u64 id;
+	const int __user *from = u64_to_user_ptr(args->ptr_fds);
+	struct file *files[BUS1_FEW] __uninitialized;
+	int fds[BUS1_FEW] __uninitialized;
+	size_t i;
 	int err;
 
-	if (get_user(id, (u64 __user *)u64_to_user_ptr(args->ptr_destinations)))
-		return -EFAULT;
-	if (args->n_vecs) {
-		if (!user_read_access_begin(from, sizeof(*from)))
+	for (i = 0; i < args->n_fds; i++)
+		if (get_user(fds[i], from + i))
 			return -EFAULT;
-		unsafe_get_user(vec.iov_base, &from->iov_base, fault);
-		unsafe_get_user(vec.iov_len, &from->iov_len, fault);
-		user_read_access_end();
-	}
-	if ((ssize_t)vec.iov_len < 0)
-		return -EINVAL;
-	err = bus1_args_check_ids(&id, 1);
+	err = bus1_files_get(fds, args->n_fds, files);
 	if (err)
 		return err;
-	if (vec.iov_len > MAX_RW_COUNT)
-		return -EMSGSIZE;
-	err = import_ubuf(ITER_SOURCE, vec.iov_base, vec.iov_len,
-			  &send->payload);
-	if (err)
-		return err;
-	send->destinations = &id;
-	send->n_destinations = 1;
-	send->n_handles = 0;
-	return bus1_peer_send(peer, send);
+	send->files = files;
+	send->n_files = args->n_fds;
+	err = import_vec(args, &send->payload);
+	if (!err)
+		err = bus1_peer_send(peer, send);
+	bus1_files_put(files, args->n_fds);
+	return err;
+}
 
-fault:
-	user_read_access_end();
-	return -EFAULT;
+static int send_small(struct bus1_peer *peer, const struct bus1_send_args *args,
+		      struct bus1_send *send)
+{
+	const u64 __user *from = u64_to_user_ptr(args->ptr_handles);
+	u64 ids[1 + BUS1_FEW] __uninitialized;
+	size_t i;
+	int err;
+
+	if (get_user(ids[0],
+		     (u64 __user *)u64_to_user_ptr(args->ptr_destinations)))
+		return -EFAULT;
+	for (i = 0; i < args->n_handles; i++)
+		if (get_user(ids[1 + i], from + i))
+			return -EFAULT;
+	err = bus1_args_check_ids(ids, 1 + args->n_handles);
+	if (err)
+		return err;
+	send->destinations = ids;
+	send->n_destinations = 1;
+	send->handles = ids + 1;
+	send->n_handles = args->n_handles;
+	if (args->n_fds)
+		return send_small_files(peer, args, send);
+	err = import_vec(args, &send->payload);
+	return err ?: bus1_peer_send(peer, send);
 }
 
 /* Most messages are like that, and cheaper to get than by arrays. */
 static int do_send(struct bus1_peer *peer, const struct bus1_send_args *args,
-		   struct bus1_send *send)
+		   struct bus1_send *send, bool small)
 {
-	return is_single(args) ? send_single(peer, args, send) :
-				 send_with_errors(peer, args, send);
+	return small ? send_small(peer, args, send) :
+		       send_with_errors(peer, args, send);
 }
 
 /* Word by word: for a struct this small the string instructions cost more. */
 static int copy_send_args(struct bus1_send_args *to,
-			  const struct bus1_send_args __user *from, size_t size)
+			  const struct bus1_send_args __user *from, size_t size,
+			  u32 flags)
 {
 	if (size != sizeof(*to) || !IS_ALIGNED((unsigned long)from, sizeof(u64)))
 		return bus1_args_copy(to, sizeof(*to), from, size);
@@ -263,10 +297,15 @@ static int copy_send_args(struct bus1_send_args *to,
 	unsafe_get_user(to->ptr_errors, &from->ptr_errors, fault);
 	unsafe_get_user(to->ptr_vecs, &from->ptr_vecs, fault);
 	unsafe_get_user(to->n_vecs, &from->n_vecs, fault);
-	unsafe_get_user(to->ptr_handles, &from->ptr_handles, fault);
 	unsafe_get_user(to->n_handles, &from->n_handles, fault);
-	unsafe_get_user(to->ptr_fds, &from->ptr_fds, fault);
 	unsafe_get_user(to->n_fds, &from->n_fds, fault);
+	if (flags & (BUS1_SEND_HANDLES | BUS1_SEND_FDS)) {
+		unsafe_get_user(to->ptr_handles, &from->ptr_handles, fault);
+		unsafe_get_user(to->ptr_fds, &from->ptr_fds, fault);
+	} else {
+		to->ptr_handles = 0;
+		to->ptr_fds = 0;
+	}
 	unsafe_get_user(to->reply_id, &from->reply_id, fault);
 	unsafe_get_user(to->reply_max_bytes, &from->reply_max_bytes, fault);
 	unsafe_get_user(to->reply_max_handles, &from->reply_max_handles, fault);
@@ -279,15 +318,16 @@ fault:
 	return -EFAULT;
 }
 
+/* Sets whether the message is_small(). */
 static int get_send(struct bus1_send *send, struct bus1_send_args *copy,
 		    const struct bus1_send_args __user *args, size_t size,
-		    u32 flags)
+		    u32 flags, bool *small)
 {
 	int err;
 
-	err = copy_send_args(copy, args, size);
+	err = copy_send_args(copy, args, size, flags);
 	if (!err)
-		err = check_send_args(copy, flags);
+		err = check_send_args(copy, flags, small);
 	if (err)
 		return err;
 	send->flags = flags;
@@ -332,14 +372,15 @@ SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 	struct bus1_peer *peer = bus1_args_peer(f);
 	struct bus1_send_args copy __uninitialized;
 	struct bus1_send send __uninitialized;
+	bool small;
 	int err;
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
 	if (flags & ~BUS1_SEND_FLAGS)
 		return -EINVAL;
-	err = get_send(&send, &copy, args, size, flags);
-	return err ?: do_send(peer, &copy, &send);
+	err = get_send(&send, &copy, args, size, flags, &small);
+	return err ?: do_send(peer, &copy, &send, small);
 }
 
 /**
@@ -576,7 +617,7 @@ static void tell_error(struct recv_call *call, int err)
 }
 
 static int do_call(struct bus1_peer *peer, struct bus1_send *send,
-		   const struct bus1_send_args *send_args,
+		   const struct bus1_send_args *send_args, bool small,
 		   struct recv_call *call)
 {
 	struct bus1_await await __uninitialized, *wait = NULL;
@@ -584,7 +625,7 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 
 	if (send->flags & BUS1_SEND_REPLY) {
 		wait = &await;
-		init_waitqueue_head(&await.waitq);
+		await.task = current;
 		send->await = wait;
 	}
 	if (call->recv.flags & BUS1_RECV_RELEASE)
@@ -592,10 +633,12 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 
 	err = check_result(call);
 	if (!err)
-		err = do_send(peer, send_args, send);
+		err = do_send(peer, send_args, send, small);
 	if (err)
 		return err;
 
+	/* Who was woken may send before we sleep, and has nobody to wake then. */
+	cond_resched();
 	err = recv_half(peer, call, wait);
 	if (wait)
 		bus1_await_end(wait, peer);
@@ -632,6 +675,7 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	struct bus1_send_args send_args __uninitialized;
 	struct bus1_send message __uninitialized;
 	struct recv_call call __uninitialized;
+	bool small;
 	int err;
 
 	if (IS_ERR(peer))
@@ -639,8 +683,9 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	if ((send_flags & ~BUS1_CALL_SEND_FLAGS) ||
 	    (recv_flags & ~BUS1_CALL_RECV_FLAGS))
 		return -EINVAL;
-	err = get_send(&message, &send_args, send, send_size, send_flags);
+	err = get_send(&message, &send_args, send, send_size, send_flags,
+		       &small);
 	if (!err)
 		err = get_recv(&call, fd_file(f), recv, recv_size, recv_flags);
-	return err ?: do_call(peer, &message, &send_args, &call);
+	return err ?: do_call(peer, &message, &send_args, small, &call);
 }

@@ -260,6 +260,7 @@ static void trim_pool(struct bus1_peer *peer)
 	bool empty;
 
 	spin_lock(&space->data);
+	bus1_spare_yield_locked(space);
 	empty = peer->pool.file && list_is_singular(&peer->pool.slices);
 	if (empty)
 		bus1_pool_alloc(&peer->pool, &slice, BUS1_POOL_SIZE);
@@ -321,7 +322,7 @@ static struct bus1_reply *find_doomed(struct bus1_space *space)
 	for (rb = rb_first(&space->owed); rb; rb = rb_next(rb)) {
 		reply = rb_entry(rb, struct bus1_reply, rb_owed);
 		if (reply->doomed)
-			return bus1_reply_get(reply);
+			return bus1_reply_get_busy(reply);
 	}
 	return NULL;
 }
@@ -354,8 +355,7 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	if (!mark_down(peer))
 		return -ESHUTDOWN;
 
-	wake_up_interruptible_all(&peer->space.receivers);
-	wake_up_interruptible_all(&peer->space.pollers);
+	bus1_space_wake_all(&peer->space);
 	settle_peer(peer);
 
 	mutex_lock(&peer->space.local);
@@ -364,7 +364,9 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	mutex_unlock(&peer->space.local);
 	wait_for_doomed(peer);
 
-	bus1_message_drop_spare(&peer->space);
+	bus1_spare_drop(&peer->space);
+	bus1_reply_drop_spare(&peer->space);
+	bus1_handle_drop_spare(&peer->space);
 	/* Otherwise the last slice that a sender still fills takes it along. */
 	spin_lock(&peer->space.data);
 	file = bus1_pool_detach(&peer->pool);

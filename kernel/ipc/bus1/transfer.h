@@ -18,7 +18,7 @@
  */
 struct bus1_transfer {
 	size_t n;
-	const u64 *from;
+	u64 *from;
 	u64 *to;
 	int (*store)(struct bus1_transfer *transfer);
 	u64 store_to;
