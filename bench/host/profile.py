@@ -136,7 +136,8 @@ def show(trace, order, top):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/profile", description=__doc__)
-    parser.add_argument("what", nargs="?", default="call", choices=["local", "call", "transfer", "multicast"])
+    parser.add_argument("what", nargs="?", default="call",
+                        choices=["local", "round", "call", "handle", "fd", "transfer", "multicast"])
     parser.add_argument("--size", type=int, default=64, help="bytes of payload (64)")
     parser.add_argument("--round", type=int, default=150, help="the round that is counted (150)")
     parser.add_argument("--top", type=int, default=60, help="how many functions to show (60)")

@@ -6,6 +6,7 @@
  */
 #include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/syscall.h>
@@ -13,9 +14,12 @@
 #include <unistd.h>
 #include <linux/bus1.h>
 
-#define ROUNDS		200
+#define ROUNDS		5000
 #define N_PEERS		64
 #define REQUEST		0x2000
+#define POOL_LENGTH	(16 << 20)
+/* Where the slice goes on behind the payload. */
+#define TAIL		((STEPS_SIZE + 7) & ~7)
 
 static char payload[1 << 20];
 static struct iovec vec = { payload, STEPS_SIZE };
@@ -63,12 +67,17 @@ static void send_to(int fd, const uint64_t *dests, size_t n)
 }
 
 /* Receives, releases the slice at @offset, and returns that of the message. */
-static uint64_t receive(int fd, uint64_t offset)
+static uint64_t receive_with(int fd, uint64_t offset, unsigned int flags)
 {
 	struct bus1_recv_args args = { .max_offset = 1 << 30, .release = offset };
 
-	syscall(509, fd, &args, sizeof(args), BUS1_RECV_RELEASE);
+	syscall(509, fd, &args, sizeof(args), BUS1_RECV_RELEASE | flags);
 	return args.offset;
+}
+
+static uint64_t receive(int fd, uint64_t offset)
+{
+	return receive_with(fd, offset, 0);
 }
 
 static void run_local(int server, int client, uint64_t to)
@@ -80,6 +89,49 @@ static void run_local(int server, int client, uint64_t to)
 		mark();
 		send_to(client, &to, 1);
 		offset = receive(server, offset);
+	}
+}
+
+static const char *map_pool(int fd)
+{
+	return mmap(NULL, POOL_LENGTH, PROT_READ, MAP_SHARED, fd, 0);
+}
+
+/* What the handle refers to is a third peer's; the receiver has no other. */
+static void run_handle(int server, int client, uint64_t to)
+{
+	uint64_t carried = connect_new(peer_new(), 0x1000, client), id;
+	struct bus1_send_args args = message_to(&to, 1);
+	uint64_t offset = BUS1_OFFSET_INVALID;
+	const char *pool = map_pool(server);
+	int i;
+
+	args.ptr_handles = to_u64(&carried);
+	args.n_handles = 1;
+	for (i = 0; i < ROUNDS; i++) {
+		mark();
+		syscall(508, client, &args, sizeof(args), BUS1_SEND_HANDLES);
+		offset = receive(server, offset);
+		memcpy(&id, pool + offset + TAIL, sizeof(id));
+		syscall(505, server, &id, 1, 0);
+	}
+}
+
+static void run_fd(int server, int client, uint64_t to)
+{
+	struct bus1_send_args args = message_to(&to, 1);
+	uint64_t offset = BUS1_OFFSET_INVALID;
+	const char *pool = map_pool(server);
+	int i, carried = eventfd(0, EFD_CLOEXEC), fd;
+
+	args.ptr_fds = to_u64(&carried);
+	args.n_fds = 1;
+	for (i = 0; i < ROUNDS; i++) {
+		mark();
+		syscall(508, client, &args, sizeof(args), BUS1_SEND_FDS);
+		offset = receive_with(server, offset, BUS1_RECV_INSTALL_FDS);
+		memcpy(&fd, pool + offset + TAIL, sizeof(fd));
+		close(fd);
 	}
 }
 
@@ -117,6 +169,31 @@ static void run_call(int server, int client, uint64_t to)
 			sizeof(recv),
 			BUS1_CALL(BUS1_SEND_REPLY, BUS1_RECV_RELEASE));
 		recv.release = recv.offset;
+	}
+}
+
+static void echo(int server, uint64_t to)
+{
+	uint64_t offset = BUS1_OFFSET_INVALID;
+
+	for (;;) {
+		offset = receive(server, offset);
+		send_to(server, &to, 1);
+	}
+}
+
+static void run_round(int server, int client, uint64_t to)
+{
+	uint64_t offset = BUS1_OFFSET_INVALID;
+	uint64_t back = connect_new(client, 0x1000, server);
+	int i;
+
+	if (!fork())
+		echo(server, back);
+	for (i = 0; i < ROUNDS; i++) {
+		mark();
+		send_to(client, &to, 1);
+		offset = receive(client, offset);
 	}
 }
 
@@ -159,6 +236,12 @@ int main(void)
 		run_local(server, client, to);
 	else if (!strcmp(STEPS_WHAT, "call"))
 		run_call(server, client, to);
+	else if (!strcmp(STEPS_WHAT, "round"))
+		run_round(server, client, to);
+	else if (!strcmp(STEPS_WHAT, "handle"))
+		run_handle(server, client, to);
+	else if (!strcmp(STEPS_WHAT, "fd"))
+		run_fd(server, client, to);
 	else if (!strcmp(STEPS_WHAT, "transfer"))
 		run_transfer(server, client);
 	else
