@@ -89,9 +89,29 @@ void bus1_message_free_memory(struct bus1_message *message)
 		kvfree(message);
 }
 
+/**
+ * bus1_message_free_slice_locked() - free the slice of a message
+ * @message:	message with a slice; its receiver's @data is held
+ *
+ * May release @data in between, and sleep then.
+ */
+void bus1_message_free_slice_locked(struct bus1_message *message)
+{
+	struct bus1_space *space = message->space;
+
+	lockdep_assert_held(&space->data);
+
+	if (bus1_pool_retire(message->pool, &message->slice)) {
+		spin_unlock(&space->data);
+		bus1_pool_punch(message->pool, &message->slice);
+		spin_lock(&space->data);
+	}
+	bus1_pool_free(message->pool, &message->slice);
+}
+
 /*
- * Free the slice. A page that somebody pins must not get to others; what is only kept
- * in it does not count as a user.
+ * A page that somebody pins must not get to others. What is only kept in it does not
+ * count as a user.
  */
 static void free_slice_locked(struct bus1_message *message)
 {
@@ -100,12 +120,7 @@ static void free_slice_locked(struct bus1_message *message)
 	if (bus1_spare_is_kept_locked(space) &&
 	    bus1_pool_edge_is_pinned(message->pool, &message->slice))
 		bus1_spare_yield_locked(space);
-	if (bus1_pool_retire(message->pool, &message->slice)) {
-		spin_unlock(&space->data);
-		bus1_pool_punch(message->pool, &message->slice);
-		spin_lock(&space->data);
-	}
-	bus1_pool_free(message->pool, &message->slice);
+	bus1_message_free_slice_locked(message);
 }
 
 /*

@@ -99,6 +99,7 @@ int bus1_message_take_own(struct bus1_space *space, struct bus1_pool *pool,
 			  struct bus1_message **message);
 void bus1_message_free(struct bus1_message *message);
 void bus1_message_free_memory(struct bus1_message *message);
+void bus1_message_free_slice_locked(struct bus1_message *message);
 
 struct bus1_message *bus1_spare_first_locked(struct bus1_space *space);
 bool bus1_spare_add_locked(struct bus1_message *message);

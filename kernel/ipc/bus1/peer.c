@@ -25,13 +25,22 @@ int __init bus1_peer_init(void)
 	return 0;
 }
 
+/**
+ * bus1_peer_drop_spares() - free the memory that is kept for what comes next
+ * @peer:	peer; if it is down none comes after it
+ */
+void bus1_peer_drop_spares(struct bus1_peer *peer)
+{
+	bus1_spare_drop(&peer->space);
+	bus1_reply_drop_spare(&peer->space);
+	bus1_handle_drop_spare(&peer->space);
+}
+
 static void free_peer(struct bus1_space *space)
 {
 	struct bus1_peer *peer = bus1_peer_of(space);
 
-	bus1_spare_drop(space);
-	bus1_reply_drop_spare(space);
-	bus1_handle_drop_spare(space);
+	bus1_peer_drop_spares(peer);
 	bus1_pool_deinit(&peer->pool);
 	bus1_quota_deinit(&space->quota);
 	bus1_ident_put(peer->ident);
@@ -248,11 +257,8 @@ int bus1_peer_adopt(struct bus1_peer *peer)
 		return PTR_ERR(fresh);
 	swapped = swap_identity(peer, fresh);
 	/* They are charged to the old cgroup. */
-	if (swapped) {
-		bus1_spare_drop(&peer->space);
-		bus1_reply_drop_spare(&peer->space);
-		bus1_handle_drop_spare(&peer->space);
-	}
+	if (swapped)
+		bus1_peer_drop_spares(peer);
 	bus1_peer_close(fresh);
 	return swapped ? 0 : -EBUSY;
 }

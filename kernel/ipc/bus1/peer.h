@@ -62,6 +62,7 @@ static inline struct bus1_peer *bus1_peer_of(struct bus1_space *space)
 int bus1_peer_init(void);
 struct bus1_peer *bus1_peer_new(const struct bus1_peer_limits *limits);
 void bus1_peer_close(struct bus1_peer *peer);
+void bus1_peer_drop_spares(struct bus1_peer *peer);
 int bus1_peer_set_limits(struct bus1_peer *peer,
 			 const struct bus1_peer_limits *limits);
 int bus1_peer_check_limits(const struct bus1_peer_limits *limits);

@@ -346,7 +346,7 @@ void bus1_pool_punch(struct bus1_pool *pool, struct bus1_slice *slice)
 
 	might_sleep();
 	for (; at < last && at < BUS1_POOL_CACHE; at += PAGE_SIZE)
-		if (is_pinned(pool, at, at + PAGE_SIZE))
+		if (page_is_pinned(pool, at >> PAGE_SHIFT))
 			shmem_truncate_range(mapping->host, at,
 					     at + PAGE_SIZE - 1);
 	if (at < last)

@@ -240,12 +240,7 @@ void bus1_spare_yield_locked(struct bus1_space *space)
 		bus1_spare_remove_locked(spare);
 		/* First: nobody finds it any more to give it back. */
 		bus1_quota_unbook(&space->quota, spare->claim, &spare->charged);
-		if (bus1_pool_retire(spare->pool, &spare->slice)) {
-			spin_unlock(&space->data);
-			bus1_pool_punch(spare->pool, &spare->slice);
-			spin_lock(&space->data);
-		}
-		bus1_pool_free(spare->pool, &spare->slice);
+		bus1_message_free_slice_locked(spare);
 		if (!bus1_spare_add_locked(spare))
 			bus1_message_free_memory(spare);
 	}
@@ -263,10 +258,7 @@ void bus1_spare_drop(struct bus1_space *space)
 	bus1_spare_yield_locked(space);
 	while ((spare = bus1_spare_first_locked(space))) {
 		bus1_spare_remove_locked(spare);
-		spin_unlock(&space->data);
 		bus1_message_free_memory(spare);
-		spin_lock(&space->data);
-		bus1_spare_yield_locked(space);
 	}
 	spin_unlock(&space->data);
 }

@@ -364,9 +364,7 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	mutex_unlock(&peer->space.local);
 	wait_for_doomed(peer);
 
-	bus1_spare_drop(&peer->space);
-	bus1_reply_drop_spare(&peer->space);
-	bus1_handle_drop_spare(&peer->space);
+	bus1_peer_drop_spares(peer);
 	/* Otherwise the last slice that a sender still fills takes it along. */
 	spin_lock(&peer->space.data);
 	file = bus1_pool_detach(&peer->pool);
