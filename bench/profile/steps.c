@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include <linux/bus1.h>
 
+/* More than any --round. */
 #define ROUNDS		5000
 #define N_PEERS		64
 #define REQUEST		0x2000
