@@ -106,7 +106,9 @@ take_handle(struct bus1_node *node, struct bus1_space *from,
 		rb_link_node(&handle->rb_holder, parent, link);
 		rb_insert_color(&handle->rb_holder, &node->holders);
 	}
-	handle->n_refs++;
+	/* The owner's handle is embedded in the node: its first reference pins it. */
+	if (!handle->n_refs++ && bus1_handle_is_own(handle))
+		bus1_node_get(node);
 	node->n_refs++;
 	if (bus1_entry_queued(&node->released))
 		bus1_queue_remove(&node->owner->queue, &node->released);

@@ -250,8 +250,9 @@ int bus1_node_wait_dead(struct bus1_node *node)
  * one, the notice is withdrawn. When no unread message is addressed to the node
  * either, its ID can be used again.
  *
- * Messages that carry one may be under way to an owner who is down, and will be
- * refused. Nobody waits for those: their senders keep the node's memory.
+ * An owner that is down does not wait for messages that still carry its handle: they
+ * are about to be dropped or refused. Until then the references they carry keep the
+ * node's memory.
  */
 void bus1_node_forget(struct bus1_node *node)
 {
@@ -360,7 +361,10 @@ void bus1_node_pass(struct bus1_node *node)
 		bus1_space_wake(owner);
 }
 
-/* Returns true if the handle is for the caller to free. */
+/*
+ * Returns true if that was the handle's last reference. The caller then frees a holder's
+ * handle, or puts the reference that the owner's handle held on its node.
+ */
 static __always_inline bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_node *node = handle->node;
@@ -368,12 +372,12 @@ static __always_inline bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 	lockdep_assert_held(&node->owner->data);
 
 	handle->n_refs -= n;
-	if (bus1_handle_is_own(handle)) {
-		leave_to_owner_locked(node);
-		return false;
-	}
 	if (handle->n_refs)
 		return false;
+	if (bus1_handle_is_own(handle)) {
+		leave_to_owner_locked(node);
+		return true;
+	}
 	if (node->state == BUS1_NODE_DYING) {
 		bus1_space_get(handle->holder);
 		hlist_add_head(&handle->zombie, &node->zombies);
@@ -387,6 +391,7 @@ static __always_inline void drop_refs(struct bus1_handle *handle, u64 n)
 {
 	struct bus1_node *node = handle->node;
 	struct bus1_space *owner = node->owner;
+	bool own = bus1_handle_is_own(handle);
 	bool notify, gone, noticed;
 
 	if (!n)
@@ -397,17 +402,18 @@ static __always_inline void drop_refs(struct bus1_handle *handle, u64 n)
 	/* Who destroys it later does not find this holder any more. */
 	noticed = node->state != BUS1_NODE_LIVE;
 	notify = bus1_node_unref_locked(node, n);
-	/* Unless the handle is ours to free, others may free the node from now on. */
-	if (notify)
-		bus1_space_get(owner);
+	/* Unless it was the handle's last, others may free the node from now on. */
 	spin_unlock(&owner->data);
 
-	if (notify) {
-		bus1_space_wake(owner);
-		bus1_space_put(owner);
-	}
 	if (!gone)
 		return;
+	/* A node's last reference is the last of a handle, too, which keeps the owner. */
+	if (notify)
+		bus1_space_wake(owner);
+	if (own) {
+		bus1_node_put(node);
+		return;
+	}
 	if (noticed)
 		withdraw_notice(handle);
 	recycle_handle(handle);

@@ -12,7 +12,8 @@
 
 /**
  * struct bus1_handle - one peer's reference to one node
- * @node:	the node; holds a reference, unless embedded in it; constant
+ * @node:	the node; constant. Holds a reference to it; the owner's handle, which is
+ *		embedded in it, only while @n_refs is not 0
  * @holder:	who holds it, and outlives it: a peer lets go of all its handles before
  *		it is freed, and a message of what it carries before its receiver is. A
  *		zombie holds a reference. Constant
