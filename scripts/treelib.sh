@@ -108,12 +108,12 @@ tree_of_files() {
 	index_done
 }
 
-# tree_of_patches: prints the tree that patches/ make of the base.
+# tree_of_patches: prints the tree that patches/ make of the base. What `git am` only warns of is an error.
 tree_of_patches() {
 	index_new
 	for p in "$TOP"/patches/*.patch; do
 		[ -e "$p" ] || die "no patches in patches/: run scripts/regen"
-		kgit apply --cached --whitespace=nowarn "$p" || die "$p does not apply to the base tree"
+		as_series git -C "$LINUX" apply --cached --whitespace=error-all "$p" || die "$p does not apply cleanly to the base tree"
 	done
 	kgit write-tree
 	index_done

@@ -366,4 +366,3 @@ SYSCALL_DEFINE4(bus1_slice_release, int, fd, const __u64 __user *, offsets,
 	return call_with_ids(fd, offsets, n, flags, 0,
 			     bus1_peer_release_slices);
 }
-
