@@ -17,7 +17,7 @@ HEADERS=$BUILD/headers-$KUSERARCH
 # kbuild is told who, when, where and how often, so that the same sources give the same kernel.
 kmake() {
 	make -C "$LINUX" O="$OUT" ARCH="$KARCH" CC="$CC" HOSTCC="$CC" LOCALVERSION= V="$V" -j"$JOBS" \
-		KBUILD_BUILD_USER=bus1 KBUILD_BUILD_HOST=localhost KBUILD_BUILD_TIMESTAMP="$EPOCH" KBUILD_BUILD_VERSION=1 "$@"
+		KBUILD_BUILD_USER=bus1 KBUILD_BUILD_HOST=localhost KBUILD_BUILD_TIMESTAMP="$EPOCH" KBUILD_BUILD_VERSION=1 ${KMORE:+"$KMORE"} "$@"
 }
 
 # The fragments that make this kernel, in the order in which they override each other.

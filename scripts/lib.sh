@@ -43,8 +43,11 @@ help() {
 	exit 0
 }
 
-# load_domain: a domain is one file that says how to build and how to boot it.
+# load_domain: a domain is one file that says how to build and how to boot it. It may have a domain_ready of its own,
+# which sets KMORE, one more argument for make; or, where the domain cannot work, LACKS, the reason, and fails.
 load_domain() {
+	KMORE='' LACKS=''
+	domain_ready() { :; }
 	[ -f "$TOP/domains/$DOMAIN.sh" ] ||
 		die "DOMAIN=$DOMAIN: expected one of: $(cd "$TOP/domains" && ls *.sh | sed 's/\.sh$//' | xargs)"
 	. "$TOP/domains/$DOMAIN.sh"
