@@ -46,3 +46,32 @@ config_check() {
 	[ -z "$missing" ] || die "Kconfig did not take these lines of domains/ (a dependency is missing):
 $missing"
 }
+
+# objects: lists the objects of this kernel in $OUT/objects, asking kbuild when the configuration changed; and in $OUT/objects.now
+# with a word that says which of them are there already, current or not.
+objects() {
+	[ "$OUT/objects" -nt "$OUT/.config" ] ||
+		kmake -s --eval="bus1-objects: ; @\$(MAKE) -s -f $SCRIPTS/objects.mk obj=. need-builtin=1 need-modorder=1 objects" \
+			bus1-objects 2>/dev/null | grep '\.o$' >"$OUT/objects" || :
+	while read -r o; do
+		[ -e "$OUT/$o" ] && echo "old $o" || echo "new $o"
+	done <"$OUT/objects" >"$OUT/objects.now"
+}
+
+# objects_done LOG: how many of them are built, or were there and lie before the least of the last eight that are built: kbuild
+# has passed those. What is linked after them is small.
+objects_done() {
+	awk '
+		FILENAME == ARGV[1] {place[$2] = ++n; old[n] = $1 == "old"; next}
+		/^  (CC|AS) / && $2 in place && !built[place[$2]]++ {done++; last[done % 8] = place[$2]}
+		/^  AR +vmlinux\.a$/ {all = 1}
+		END {
+			least = done ? n : 0
+			for (i in last)
+				if (last[i] < least)
+					least = last[i]
+			for (i = 1; i < least; i++)
+				done += old[i] && !built[i]
+			print all ? n : done + 0, n + 0, "objects"
+		}' "$OUT/objects.now" "$1"
+}

@@ -53,22 +53,41 @@ load_domain() {
 	. "$TOP/domains/$DOMAIN.sh"
 }
 
-# progress LOG PID: one line that shows how far a build is, until PID ends; its status is returned.
+# progress LOG PID [MEASURE...]: shows how far a job is, in one line that changes or in a log every 15 seconds, until PID
+# ends; its status is returned. MEASURE LOG prints how many of its parts are done, how many there are (0: nobody knows),
+# and what they are.
 progress() {
-	start=$(date +%s)
-	while kill -0 "$2" 2>/dev/null; do
-		show=$(printf '   %5d lines of log, %4d s' "$(wc -l <"$1")" "$(($(date +%s) - start))")
-		if [ -t 2 ]; then
-			printf '\r%s ' "$show" >&2
-			sleep 1
-		else
-			echo "$show" >&2
-			sleep 15 &
-			wait_either "$!" "$2"
-		fi
+	log=$1 pid=$2
+	shift 2
+	start=$(date +%s) first='' shown=$start
+	while kill -0 "$pid" 2>/dev/null; do
+		sleep 0.5
+		show_progress "$(date +%s)" $("${@:-:}" "$log")
 	done
-	[ ! -t 2 ] || printf '\r%40s\r' '' >&2
-	wait "$2"
+	[ ! -t 2 ] || printf '\r%70s\r' '' >&2
+	wait "$pid"
+}
+
+# show_progress NOW [DONE ALL WHAT]: tells the time that is left when ten seconds have shown how long a part takes.
+show_progress() {
+	now=$1 show='' left=''
+	if [ $# = 4 ]; then
+		show="$2 $4, "
+		if [ "$3" -gt 0 ] && [ "$2" -le "$3" ]; then
+			show="$(($2 * 100 / $3)) %: $2 of $3 $4, "
+			[ -n "$first" ] || [ "$2" = 0 ] || first=$2 first_at=$now
+			[ "$2" = "$3" ] || [ "$2" -le "${first:-$2}" ] || [ $((now - first_at)) -lt 10 ] ||
+				left=$((($3 - $2) * (now - first_at) / ($2 - first)))
+		fi
+	fi
+	[ "${left:-0}" -lt 120 ] && unit=s || unit=min left=$(((left + 30) / 60))
+	show="   $show$((now - start)) s${left:+, about $left $unit left}"
+	if [ -t 2 ]; then
+		printf '\r%-70s' "$show" >&2
+	elif [ $((now - shown)) -ge 15 ]; then
+		echo "$show" >&2
+		shown=$now
+	fi
 }
 
 # wait_either SLEEPER PID: returns when either has ended, and leaves no sleeper behind.
@@ -83,7 +102,8 @@ wait_either() {
 	wait "$1" 2>/dev/null || :
 }
 
-# logged NAME COMMAND...: runs the command with its output in a log, or on the terminal with V=1.
+# logged NAME COMMAND...: runs the command with its output in a log, or on the terminal with V=1. $measure is for progress.
+measure=
 logged() {
 	mkdir -p "$LOG"
 	log=$LOG/$1.log
@@ -95,7 +115,7 @@ logged() {
 		return
 	fi
 	"$@" >"$log" 2>&1 &
-	progress "$log" "$!" || {
+	progress "$log" "$!" $measure || {
 		grep -E -A5 'error:|Error |undefined reference|\*\*\*' "$log" | head -40 >&2 || :
 		die "failed: $*
 the whole log: $log"
