@@ -63,8 +63,8 @@ static int find_reply(struct bus1_name *name, struct bus1_space *space, u64 id)
  *
  * Return: 0; -EBUSY if another call uses the reply handle, and the caller is to undo
  * what it did, to wait, bus1_reply_wait_free(), and to begin anew; -ENXIO if
- * there is no such handle; -EEXIST if the node to create
- * exists; -ENOBUFS if @space may have no more handles; -ENOMEM.
+ * there is no such handle; -EEXIST if the node to create exists; -ENOMEM.
+ * bus1_name_charge() follows once all names of the call have been found.
  */
 int bus1_name_find(struct bus1_name *name, struct bus1_space *space, u64 id)
 {

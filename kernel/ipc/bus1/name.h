@@ -46,4 +46,15 @@ static inline void bus1_name_claim(struct bus1_name *name)
 	name->claimed = true;
 }
 
+/**
+ * bus1_name_charge() - charge what bus1_name_find() created
+ * @name:	what was found; the local lock was held since
+ *
+ * Return: 0, or -ENOBUFS if the limit on handles is reached.
+ */
+static inline int bus1_name_charge(struct bus1_name *name)
+{
+	return name->created ? bus1_node_charge(name->node) : 0;
+}
+
 #endif /* _BUS1_NAME_H */

@@ -145,26 +145,20 @@ static void forget_listed(struct bus1_space *owner)
  * @id:		free ID
  * @node:	the node; referenced by @owner's handle alone
  *
- * Return: 0, -ENOBUFS if the owner may have no more handles, -ENOMEM.
+ * It is not charged yet, see bus1_node_charge().
+ *
+ * Return: 0 or -ENOMEM.
  */
 int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 {
 	struct bus1_node *new;
-	int err;
 
 	lockdep_assert_held(&owner->local);
 
 	forget_listed(owner);
-	spin_lock(&owner->data);
-	err = bus1_quota_charge_own(&owner->quota, &bus1_one_handle);
-	owner->n_nodes += !err;
-	spin_unlock(&owner->data);
-	if (err)
-		return err;
-
 	new = kmem_cache_zalloc(node_cache, GFP_KERNEL);
 	if (!new)
-		goto error;
+		return -ENOMEM;
 
 	kref_init(&new->ref);
 	new->owner = bus1_space_get(owner);
@@ -177,20 +171,38 @@ int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 	new->own.holder = owner;
 	new->own.id = id;
 	new->own.n_user = 1;
-	new->own.charged = true;
 	rb_link_node(&new->own.rb_holder, NULL, &new->holders.rb_node);
 	rb_insert_color(&new->own.rb_holder, &new->holders);
 	link_id(&new->own);
 	owner->n_handles++;
+	spin_lock(&owner->data);
+	owner->n_nodes++;
+	spin_unlock(&owner->data);
 	*node = new;
 	return 0;
+}
 
-error:
+/**
+ * bus1_node_charge() - charge a node to its owner
+ * @node:	new node; its owner's @local was held since it was created
+ *
+ * A call looks up all that it names, and creates nodes on the way, before it charges
+ * anything, so that a wrong name is reported even when the limit is reached.
+ *
+ * Return: 0, or -ENOBUFS if the owner may have no more handles.
+ */
+int bus1_node_charge(struct bus1_node *node)
+{
+	struct bus1_space *owner = node->owner;
+	int err;
+
+	lockdep_assert_held(&owner->local);
+
 	spin_lock(&owner->data);
-	owner->n_nodes--;
-	bus1_quota_uncharge(&owner->quota, NULL, &bus1_one_handle);
+	err = bus1_quota_charge_own(&owner->quota, &bus1_one_handle);
+	node->own.charged = !err;
 	spin_unlock(&owner->data);
-	return -ENOMEM;
+	return err;
 }
 
 /**

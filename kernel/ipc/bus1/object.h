@@ -123,6 +123,7 @@ int bus1_object_init(void);
 void bus1_handle_cache_init(void);
 
 int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node);
+int bus1_node_charge(struct bus1_node *node);
 void bus1_node_abort(struct bus1_node *node);
 void bus1_node_free(struct kref *ref);
 bool bus1_node_unref_locked(struct bus1_node *node, u64 n);

@@ -121,6 +121,19 @@ static int find_handle(struct bus1_job *job, size_t i)
 	return 0;
 }
 
+/* Wrong names take precedence over ENOBUFS, so this comes after all look-ups. */
+static int charge_names(struct bus1_job *job)
+{
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < job->n_legs && !err; i++)
+		err = bus1_name_charge(&job->legs[i].name);
+	for (i = 0; i < job->send->n_handles && !err; i++)
+		err = bus1_name_charge(&job->names[i]);
+	return err;
+}
+
 static int find_names(struct bus1_job *job)
 {
 	size_t i;
@@ -135,6 +148,8 @@ static int find_names(struct bus1_job *job)
 	if (!err)
 		err = bus1_peer_find_slice(job->peer, job->send->release,
 					   &job->serial);
+	if (!err && job->n_created)
+		err = charge_names(job);
 	return err;
 }
 
@@ -428,7 +443,7 @@ static int try_send(struct bus1_job *job)
 	int err;
 
 	err = look_up(job);
-	/* What names cause goes before what charges cause. */
+	/* A destination that is gone goes before what the request is charged. */
 	if (!err && job->asks &&
 	    bus1_node_is_unreachable(job->legs[0].name.node))
 		err = job->legs[0].error = -EHOSTUNREACH;

@@ -133,6 +133,8 @@ find_gifts(struct bus1_space *from, struct bus1_space *to,
 		gifts[i] = (struct gift){};
 	for (i = 0; i < n && !err; i++)
 		err = find_gift(from, to, &gifts[i], transfer->from[i]);
+	for (i = 0; i < n && !err; i++)
+		err = bus1_name_charge(&gifts[i].name);
 	for (i = 0; i < n; i++)
 		if (gifts[i].name.reply)
 			gifts[i].name.reply->marked = false;

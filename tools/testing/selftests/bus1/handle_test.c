@@ -364,6 +364,20 @@ TEST_F(handle, new_node_is_charged_to_its_owner)
 	EXPECT_EQ(0, sys_transfer(self->a, self->c.fd, x, out, 1, 0));
 }
 
+TEST_F(handle, wrong_name_is_told_before_a_missing_charge)
+{
+	struct bus1_peer_limits l = limits_keep();
+	__u64 x[2] = { 0x2000 | NEW, self->id | NEW }, out[2];
+
+	l.max_handles = 1;
+	ASSERT_EQ(0, sys_reset(self->a, &l, sizeof(l), 0));
+	state_get(self->a, &self->sa);
+	EXPECT_EQ(-EEXIST, sys_transfer(self->a, self->c.fd, x, out, 2, 0));
+	x[1] = 0x3000;
+	EXPECT_EQ(-ENXIO, sys_transfer(self->a, self->c.fd, x, out, 2, 0));
+	EXPECT_NOTHING_CHANGED();
+}
+
 TEST_F(handle, trap_11_a_peer_never_has_more_nodes_than_its_limit)
 {
 	struct bus1_peer_limits l = limits_keep();

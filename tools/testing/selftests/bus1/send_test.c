@@ -511,6 +511,26 @@ TEST_F(send, new_nodes_beyond_the_senders_limit_are_enobufs)
 	EXPECT_NOTHING_CHANGED();
 }
 
+TEST_F(send, wrong_name_is_told_before_a_missing_charge)
+{
+	struct bus1_peer_limits l = limits_keep();
+	__u64 d[2] = { 0x2000 | NEW, 0x3000 }, h = 0x4000;
+
+	l.max_handles = 0;
+	ASSERT_EQ(0, sys_reset(self->b, &l, sizeof(l), 0));
+	state_get(self->b, &self->sb);
+	self->args[0].ptr_destinations = to_u64(d);
+	self->args[0].n_destinations = 2;
+	EXPECT_EQ(-ENXIO, SEND(0));
+	d[1] = d[0];
+	EXPECT_EQ(-EEXIST, SEND(0));
+	self->args[0].n_destinations = 1;
+	self->args[0].ptr_handles = to_u64(&h);
+	self->args[0].n_handles = 1;
+	EXPECT_EQ(-ENXIO, SEND(BUS1_SEND_HANDLES));
+	EXPECT_NOTHING_CHANGED();
+}
+
 TEST_F(send, from_a_disconnected_peer_is_eshutdown)
 {
 	ASSERT_EQ(0, sys_disconnect(self->b, 0));
