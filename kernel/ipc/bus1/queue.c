@@ -72,7 +72,6 @@ void bus1_queue_init(struct bus1_queue *queue)
 	queue->clock = 0;
 	queue->n_committed = 0;
 	queue->n_entries = 0;
-	queue->n_popped = 0;
 }
 
 /* Equal places keep the order of insertion: one transaction's array order. */
@@ -227,7 +226,6 @@ void bus1_queue_remove(struct bus1_queue *queue, struct bus1_entry *entry)
 
 	if (!bus1_entry_staged(entry))
 		queue->n_committed--;
-	queue->n_popped += entry == bus1_queue_first(queue);
 	unlink_entry(queue, entry);
 	entry->place.timestamp = 0;
 }

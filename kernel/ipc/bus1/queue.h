@@ -59,7 +59,6 @@ struct bus1_entry {
  * @clock:	no committed entry is above it; even, and never falls
  * @n_committed: entries that are committed
  * @n_entries:	entries, staged ones too
- * @n_popped:	how often the first entry was removed
  *
  * The owner of the queue serialises all access with one lock.
  */
@@ -69,7 +68,6 @@ struct bus1_queue {
 	u64 clock;
 	size_t n_committed;
 	size_t n_entries;
-	u64 n_popped;
 };
 
 void bus1_queue_init(struct bus1_queue *queue);

@@ -57,6 +57,7 @@
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
+#include "limits.h"
 #include "reply.h"
 
 static struct kmem_cache *reply_cache;
@@ -354,7 +355,6 @@ struct task_struct *bus1_reply_arrive_locked(struct bus1_reply *reply,
 	reply->size = size;
 	reply->place.timestamp = bus1_queue_tick(&space->queue);
 	reply->place.key = (unsigned long)reply;
-	reply->before = space->queue.n_entries + space->queue.n_popped;
 	reply->handed = reply->await;
 	if (!reply->handed)
 		enqueue_locked(reply);
@@ -426,21 +426,25 @@ void bus1_reply_received_locked(struct bus1_reply *reply)
  * bus1_reply_overtakes_locked() - how many entries are in front of a reply
  * @reply:	reply that came; its requester's @data is held
  *
- * Whatever was there when it came is in front, staged or not, and goes by the front
- * of the queue. What is withdrawn from between counts on.
+ * Staged entries count, and notices that will be skipped: what is in front of them may
+ * yet show what they are about. The walk is bounded, since others fill the queue.
  *
- * Return: how many, or a little more.
+ * Return: the exact number up to BUS1_BATCH; beyond that all that is queued.
  */
 u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply)
 {
 	const struct bus1_queue *queue = &reply->requester->queue;
-	const struct bus1_entry *first = bus1_queue_first(queue);
+	const struct bus1_entry *entry = bus1_queue_first(queue);
+	u32 n = 0;
 
 	lockdep_assert_held(&reply->requester->data);
 
-	if (!first || !bus1_place_before(&first->place, &reply->place))
-		return 0;
-	return clamp_t(s64, reply->before - queue->n_popped, 1, U32_MAX);
+	while (entry && bus1_place_before(&entry->place, &reply->place)) {
+		if (n++ == BUS1_BATCH)
+			return min_t(size_t, queue->n_entries, U32_MAX);
+		entry = bus1_queue_next(entry);
+	}
+	return n;
 }
 
 /**
@@ -465,8 +469,6 @@ bool bus1_reply_leave_locked(struct bus1_await *await)
 		return false;
 	reply->handed = false;
 	enqueue_locked(reply);
-	/* One more is in front of those that came after it. */
-	space->queue.n_popped--;
 	return true;
 }
 

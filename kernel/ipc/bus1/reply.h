@@ -76,8 +76,6 @@ struct bus1_await {
  * @handed:	whether what came was handed to @await past the queue; the
  *		requester's @data
  * @place:	place of what came; the requester's @data
- * @before:	entries that were in front of what came, and entries that had been
- *		in front of the queue before; the requester's @data
  * @rb_owed:	links it into &struct bus1_space.owed while its holder has an ID
  *		for it; the holder's @local
  * @moved:	links it into &struct bus1_message.moved; the message's owner
@@ -113,7 +111,6 @@ struct bus1_reply {
 	struct bus1_await *await;
 	bool handed;
 	struct bus1_place place;
-	u64 before;
 	struct rb_node rb_owed;
 	struct list_head moved;
 	u32 index;

@@ -134,8 +134,7 @@ TEST_F(wait, leaves_other_messages_in_their_order)
 	ASSERT_EQ(0, send_empty(self->server, other[1]));
 	EXPECT_EQ(0, FETCH(ASKED));
 	EXPECT_EQ(BUS1_MSG_FLAG_OVERTOOK, self->r.flags);
-	/* It may count what came behind, too. */
-	EXPECT_TRUE(self->r.n_overtaken == 1 || self->r.n_overtaken == 2);
+	EXPECT_EQ(1, self->r.n_overtaken);
 	EXPECT_EQ(2, query(self->client).n_queued);
 	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, 0x100));
 	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, 0x200));
@@ -149,6 +148,43 @@ TEST_F(wait, does_not_overtake_what_came_later)
 	EXPECT_EQ(0, FETCH(ASKED));
 	EXPECT_EQ(0, self->r.flags);
 	EXPECT_EQ(0, self->r.n_overtaken);
+}
+
+/* Or who receives that many first would take what came later. */
+TEST_F(wait, does_not_count_replies_that_were_fetched_before)
+{
+	__u64 id;
+
+	ASSERT_EQ(0, OTHER());
+	ASSERT_EQ(0, REPLY());
+	for (id = ASKED + 8; id < ASKED + 40; id += 8) {
+		ASSERT_EQ(0, ask(self->client, self->t.to_server, id));
+		ASSERT_EQ(0, send_empty(self->server, take(&self->t.server)));
+	}
+	for (id = ASKED; id < ASKED + 40; id += 8) {
+		EXPECT_EQ(0, FETCH(id));
+		EXPECT_EQ(BUS1_MSG_FLAG_OVERTOOK, self->r.flags);
+		EXPECT_EQ(1, self->r.n_overtaken);
+	}
+}
+
+TEST_F(wait, counts_exactly_up_to_64)
+{
+	const unsigned int in_front[] = { 63, 64, 65 };
+	unsigned int i, n = 0;
+
+	for (i = 0; i < 3; i++) {
+		for (; n < in_front[i]; n++)
+			ASSERT_EQ(0, OTHER());
+		ASSERT_EQ(0, ask(self->client, self->t.to_server, ASKED + 8));
+		ASSERT_EQ(0, send_empty(self->server, take(&self->t.server)));
+		ASSERT_EQ(0, OTHER());
+		EXPECT_EQ(0, FETCH(ASKED + 8));
+		EXPECT_EQ(BUS1_MSG_FLAG_OVERTOOK, self->r.flags);
+		/* Beyond that it is what is queued, the one behind too. */
+		EXPECT_EQ(n <= 64 ? n : n + 2, self->r.n_overtaken);
+		n++;
+	}
 }
 
 TEST_F(wait, ends_with_the_reply)
