@@ -29,18 +29,21 @@ int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
 {
 	struct bus1_space *requester = reply->requester;
 	struct bus1_message *room;
+	bool open, fits;
 
-	if (shape->n_bytes > reply->max_bytes ||
-	    shape->n_handles > reply->max_handles ||
-	    shape->n_fds > reply->max_fds)
-		return -EMSGSIZE;
+	fits = shape->n_bytes <= reply->max_bytes &&
+	       shape->n_handles <= reply->max_handles &&
+	       shape->n_fds <= reply->max_fds;
 
 	spin_lock(&requester->data);
-	reply->filling = reply->state == BUS1_REPLY_OPEN && !requester->down;
-	room = reply->filling ? reply->message : NULL;
+	open = reply->state == BUS1_REPLY_OPEN && !requester->down;
+	reply->filling = open && fits;
+	room = reply->message;
 	spin_unlock(&requester->data);
-	if (!room)
+	if (!open)
 		return -EHOSTUNREACH;
+	if (!fits)
+		return -EMSGSIZE;
 
 	bus1_message_set_shape(room, shape);
 	*message = room;

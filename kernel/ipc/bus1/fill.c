@@ -86,8 +86,11 @@ static int build_leg(struct bus1_job *job, struct bus1_leg *leg)
 
 	if (node && bus1_node_is_unreachable(node))
 		return -EHOSTUNREACH;
-	/* An inode's worth of memory, once in a peer's life: the caller's. */
-	err = bus1_pool_prepare(&leg->to->pool);
+	/*
+	 * An inode's worth of memory, once in a peer's life: the caller's. A reply has
+	 * its room in the pool since it was asked for.
+	 */
+	err = leg->name.reply ? 0 : bus1_pool_prepare(&leg->to->pool);
 	if (!err)
 		err = build_message(job, leg);
 	if (leg->message && node)

@@ -21,7 +21,13 @@
 #include "destroy.h"
 #include "teardown.h"
 
-/* Nodes of ours that the seed carries; the mark lasts while @local is held. */
+static bool is_own_live(const struct bus1_handle *handle)
+{
+	return bus1_handle_is_own(handle) &&
+	       handle->node->state == BUS1_NODE_LIVE;
+}
+
+/* Mark, or unmark, our live nodes that the seed carries; only while @local is held. */
 static void mark_pinned(struct bus1_peer *peer, bool marked)
 {
 	struct bus1_message *seed = peer->seed;
@@ -30,15 +36,9 @@ static void mark_pinned(struct bus1_peer *peer, bool marked)
 
 	for (i = 0; seed && i < seed->n_handles; i++) {
 		handle = seed->handles[i];
-		if (handle && bus1_handle_is_own(handle))
+		if (handle && is_own_live(handle))
 			handle->marked = marked;
 	}
-}
-
-static bool is_own_live(const struct bus1_handle *handle)
-{
-	return bus1_handle_is_own(handle) &&
-	       handle->node->state == BUS1_NODE_LIVE;
 }
 
 static void destroy_nodes(struct bus1_peer *peer)
