@@ -2,7 +2,7 @@
 # The commands of the README; each is a script of its own, with --help.
 
 MAKEFLAGS += --no-print-directory
-export DOMAIN DEBUG KSRC V SHARE JOBS TESTS
+export DOMAIN DEBUG KSRC V SHARE JOBS TESTS ABIS
 
 all: run
 
@@ -28,9 +28,15 @@ regen:
 check:
 	@scripts/check-sync && scripts/check-layers && scripts/check-style
 
+# Random sequences of calls, under KASAN, compared with a model of the contract.
+SEEDS = 500
+check-random:
+	@scripts/check-random --seeds $(SEEDS)
+
 # What takes longer than a change should wait for: the same under KASAN, lockdep and kmemleak.
 check-all: test
 	@DEBUG=1 scripts/test
+	@scripts/check-random --seeds 20000
 
 # What bus1 costs next to its neighbours: tables, and files in build/bench-results.
 bench:
@@ -43,4 +49,4 @@ bench-check:
 clean:
 	rm -rf build
 
-.PHONY: all run test shell build regen check check-all bench bench-check clean
+.PHONY: all run test shell build regen check check-random check-all bench bench-check clean
