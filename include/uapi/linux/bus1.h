@@ -257,7 +257,7 @@ struct bus1_send_args {
  * @error:		out: how the receive half of bus1_call() ended: 0 or a
  *			negative errno of bus1_recv(); 0 by bus1_recv()
  * @n_overtaken:	out: with BUS1_MSG_FLAG_OVERTOOK how many earlier entries were
- *			in front, or a little more; else 0
+ *			in front, above 64 how many were queued in all; else 0
  */
 struct bus1_recv_args {
 	__aligned_u64 max_offset;
