@@ -20,7 +20,8 @@
  * @shape:	what is to come
  * @message:	what to fill; the caller sets &struct bus1_message.sender
  *
- * Return: 0, and bus1_answer_commit() or bus1_answer_abort() is to follow;
+ * Return: 0, and bus1_answer_commit() or bus1_answer_abort() is to follow; -EXFULL,
+ * and the same follows, if the requester, who is being flushed, has no room for it now;
  * -EMSGSIZE if it is more than was paid for; -EHOSTUNREACH if the reply was
  * cancelled or the requester is gone.
  */
@@ -30,6 +31,7 @@ int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
 	struct bus1_space *requester = reply->requester;
 	struct bus1_message *room;
 	bool open, fits;
+	int err = 0;
 
 	fits = shape->n_bytes <= reply->max_bytes &&
 	       shape->n_handles <= reply->max_handles &&
@@ -39,15 +41,18 @@ int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
 	open = reply->state == BUS1_REPLY_OPEN && !requester->down;
 	reply->filling = open && fits;
 	room = reply->message;
+	if (open && fits) {
+		bus1_message_set_shape(room, shape);
+		err = bus1_pool_alloc(room->pool, &room->slice,
+				      bus1_message_size(room));
+	}
 	spin_unlock(&requester->data);
 	if (!open)
 		return -EHOSTUNREACH;
 	if (!fits)
 		return -EMSGSIZE;
-
-	bus1_message_set_shape(room, shape);
 	*message = room;
-	return 0;
+	return err;
 }
 
 /**
@@ -60,13 +65,14 @@ void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
 	struct bus1_space *requester = reply->requester;
 	bool cancelled;
 
-	message->written = max(message->written, bus1_message_size(message));
 	bus1_message_drop_handles(message);
 	bus1_message_drop_files(message);
 	bus1_ident_put(message->sender);
 	message->sender = NULL;
 
 	spin_lock(&requester->data);
+	if (message->slice.size)
+		bus1_message_free_slice_locked(message);
 	reply->filling = false;
 	cancelled = reply->state != BUS1_REPLY_OPEN;
 	if (cancelled)

@@ -48,7 +48,7 @@ static int pay_new(struct bus1_peer *peer, struct bus1_reply *asks,
 				BUS1_GFP_RECEIVER);
 	set_active_memcg(old);
 	if (room)
-		err = bus1_message_budget(room);
+		err = bus1_message_charge_budget(room);
 	if (!err)
 		asks->message = room;
 	else
@@ -80,8 +80,8 @@ int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
 	err = bus1_pool_prepare(&peer->pool);
 	if (err)
 		return err;
-	err = bus1_message_take_own(&peer->space, &peer->pool, &shape,
-				    &asks->message);
+	err = bus1_message_take_budget(&peer->space, &peer->pool, &shape,
+				       &asks->message);
 	if (err == -ENOMEM)
 		err = pay_new(peer, asks, &shape, ident);
 	asks->charged = !err;

@@ -54,26 +54,24 @@
  *	6	attach		how a peer becomes a holder of a node
  *	7	reply		prepaid replies, and who waits for them
  *	8	message		messages
- *	9	spare		messages that a receiver keeps
- *	10	name		handle IDs that a call names
- *	11	peer		participants
- *	12	tx		stage, fix, sync, commit
- *	13	leg		the commit of a message to its destinations
+ *	9	name		handle IDs that a call names
+ *	10	peer		participants
+ *	11	tx		stage, fix, sync, commit
+ *	12	leg		the commit of a message to its destinations
  *		destroy		destruction of nodes, in one event
  *		deliver		handing one message to its receiver
- *	14	ask		asking for a reply
+ *	13	ask		asking for a reply
  *		answer		answering a request
- *	15	job		what a send is to do
- *	16	fill		filling the messages of a send
- *		quick		sending a plain message to a quiet receiver
- *	17	send		the steps of any send
+ *	14	job		what a send is to do
+ *	15	fill		filling the messages of a send
+ *	16	send		the steps of any send
  *		recv		taking the entry in front
  *		transfer	giving handles from peer to peer
- *	18	await		waiting for one reply
+ *	17	await		waiting for one reply
  *		teardown	emptying a peer: disconnect and reset
- *	19	file		the file descriptor
- *	20	args		arguments of system calls
- *	21	syscalls	user memory
+ *	18	file		the file descriptor
+ *	19	args		arguments of system calls
+ *	20	syscalls	user memory
  *		init		caches and sysctls
  */
 

@@ -126,7 +126,6 @@ static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "bus1-awaited:\t%zu\n", peer->space.n_awaited);
 	seq_printf(m, "bus1-seed:\t%d\n", !!peer->seed);
 	spin_lock(&peer->space.data);
-	bus1_spare_yield_locked(&peer->space);
 	show_peer_locked(m, peer);
 	spin_unlock(&peer->space.data);
 	mutex_unlock(&peer->space.local);

@@ -7,8 +7,8 @@
  * DOC: filling
  *
  * What stays with a receiver is charged to its memory cgroup. In a quiet receiver
- * there is nothing to allocate: a message is spare, its sender has a claim, the pages
- * are there. So each step is tried like that first; entering the cgroup is for
+ * there is nothing to allocate: it has memory for a message, the sender has a claim, the
+ * pages are there. So each step is tried like that first; entering the cgroup is for
  * when something is missing.
  */
 
@@ -64,11 +64,15 @@ static int build_message(struct bus1_job *job, struct bus1_leg *leg)
 	int err = -ENOMEM;
 
 	get_shape(job, &shape);
-	if (leg->name.reply)
+	if (leg->name.reply) {
 		err = bus1_answer_begin(leg->name.reply, &shape, &leg->message);
-	else if (leg->name.node)
+		leg->lost = err == -EXFULL;
+		if (leg->lost)
+			err = 0;
+	} else if (leg->name.node) {
 		err = bus1_message_take(&leg->to->space, &leg->to->pool, &shape,
 					job->ident, &leg->message);
+	}
 	if (!err)
 		leg->message->sender = bus1_ident_get(job->ident);
 	if (err == -ENOMEM) {
@@ -189,7 +193,7 @@ int bus1_fill_copy(struct bus1_job *job)
 	for (i = 0; i < job->n_legs && !err; i++) {
 		struct bus1_leg *leg = &job->legs[i];
 
-		if (!leg->message)
+		if (!leg->message || leg->lost)
 			continue;
 		err = copy_leg(job, leg, first);
 		if (err == -EFAULT)

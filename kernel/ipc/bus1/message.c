@@ -43,8 +43,6 @@ static void init_message(struct bus1_message *message, struct bus1_space *space,
 	message->claim = NULL;
 	message->charged = (struct bus1_amount){};
 	message->fds_charged = false;
-	message->kept = false;
-	message->written = 0;
 	message->handles = (void *)(message + 1);
 	bus1_message_set_shape(message, shape);
 }
@@ -77,16 +75,46 @@ struct bus1_message *bus1_message_new(struct bus1_space *space,
 	return message;
 }
 
-/**
- * bus1_message_free_memory() - free a message that holds nothing
- * @message:	message
- */
-void bus1_message_free_memory(struct bus1_message *message)
+static void free_memory(struct bus1_message *message)
 {
 	if (message->plain)
 		kmem_cache_free(message_cache, message);
 	else
 		kvfree(message);
+}
+
+/*
+ * A receiver, whose cgroup pays for it, keeps the memory of a few messages for the
+ * next senders: as many as are on their way.
+ */
+static bool keep_memory_locked(struct bus1_message *message)
+{
+	struct bus1_space *space = message->space;
+
+	lockdep_assert_held(&space->data);
+
+	if (space->n_spares >= BUS1_SPARES || space->down || !message->plain)
+		return false;
+	list_add(&message->entry.link, &space->spares);
+	space->n_spares++;
+	return true;
+}
+
+/**
+ * bus1_message_drop_spares() - free the memory that is kept for messages to come
+ * @space:	receiver; if it is down none comes after it
+ */
+void bus1_message_drop_spares(struct bus1_space *space)
+{
+	struct bus1_message *message, *next;
+	LIST_HEAD(spares);
+
+	spin_lock(&space->data);
+	list_splice_init(&space->spares, &spares);
+	space->n_spares = 0;
+	spin_unlock(&space->data);
+	list_for_each_entry_safe(message, next, &spares, entry.link)
+		free_memory(message);
 }
 
 /**
@@ -110,20 +138,6 @@ void bus1_message_free_slice_locked(struct bus1_message *message)
 }
 
 /*
- * A page that somebody pins must not get to others. What is only kept in it does not
- * count as a user.
- */
-static void free_slice_locked(struct bus1_message *message)
-{
-	struct bus1_space *space = message->space;
-
-	if (bus1_spare_is_kept_locked(space) &&
-	    bus1_pool_edge_is_pinned(message->pool, &message->slice))
-		bus1_spare_yield_locked(space);
-	bus1_message_free_slice_locked(message);
-}
-
-/*
  * Give back the slice and everything that is still charged, and keep the memory or
  * free it.
  */
@@ -133,21 +147,17 @@ static void give_back(struct bus1_message *message)
 	struct file *file = NULL;
 
 	spin_lock(&space->data);
-	if (bus1_spare_keep_locked(message)) {
-		spin_unlock(&space->data);
-		return;
-	}
 	if (message->slice.size)
-		free_slice_locked(message);
+		bus1_message_free_slice_locked(message);
 	bus1_quota_uncharge(&space->quota, message->claim, &message->charged);
 	if (unlikely(space->down))
 		file = bus1_pool_detach(message->pool);
-	else if (bus1_spare_add_locked(message))
+	else if (keep_memory_locked(message))
 		message = NULL;
 	spin_unlock(&space->data);
 	bus1_pool_put_file(file);
 	if (message)
-		bus1_message_free_memory(message);
+		free_memory(message);
 }
 
 /**
@@ -180,9 +190,7 @@ void bus1_message_free(struct bus1_message *message)
 	bus1_ident_put(sender);
 }
 
-/* @more are handles beyond those that the message carries. */
-static int charge_locked(struct bus1_message *message, struct bus1_claim *claim,
-			 u32 more)
+static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
 {
 	struct bus1_space *space = message->space;
 	struct bus1_amount amount;
@@ -192,7 +200,6 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim,
 	lockdep_assert_held(&space->data);
 
 	size = bus1_message_get_amount(message, &amount);
-	amount.of[BUS1_HANDLES] += more;
 	if (claim)
 		err = bus1_quota_charge(&space->quota, claim, &amount);
 	else
@@ -210,40 +217,63 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim,
 	return 0;
 }
 
-static int charge_spare_locked(struct bus1_space *space, struct bus1_pool *pool,
-			       const struct bus1_shape *shape,
-			       struct bus1_claim *claim, u32 more,
-			       struct bus1_message **message)
+/* Left to the reply is also one handle, which it is itself. */
+static int charge_budget_locked(struct bus1_message *message)
 {
-	struct bus1_message *spare = bus1_spare_first_locked(space);
+	struct bus1_amount amount;
 	int err;
 
-	if (!spare || shape->n_handles + shape->n_fds > BUS1_INLINE_ITEMS)
-		return -ENOMEM;
-	init_message(spare, space, pool, shape);
-	err = charge_locked(spare, claim, more);
-	if (err)
-		return err;
-	bus1_spare_remove_locked(spare);
-	*message = spare;
-	return 0;
+	bus1_message_get_amount(message, &amount);
+	amount.of[BUS1_HANDLES]++;
+	err = bus1_quota_charge_own(&message->space->quota, &amount);
+	amount.of[BUS1_HANDLES]--;
+	if (!err)
+		message->charged = amount;
+	return err;
 }
 
-static int take_anew_locked(struct bus1_space *space, struct bus1_pool *pool,
-			    const struct bus1_shape *shape, struct ucounts *user,
-			    struct bus1_message **message)
+/* Returns NULL if @shape does not fit into what is kept. */
+static struct bus1_message *first_spare_locked(struct bus1_space *space,
+					       struct bus1_pool *pool,
+					       const struct bus1_shape *shape)
+{
+	struct bus1_message *spare;
+
+	spare = list_first_entry_or_null(&space->spares, struct bus1_message,
+					 entry.link);
+	if (!spare || shape->n_handles + shape->n_fds > BUS1_INLINE_ITEMS)
+		return NULL;
+	list_del(&spare->entry.link);
+	space->n_spares--;
+	init_message(spare, space, pool, shape);
+	return spare;
+}
+
+static int take_locked(struct bus1_space *space, struct bus1_pool *pool,
+		       const struct bus1_shape *shape,
+		       const struct bus1_ident *sender,
+		       struct bus1_message **message)
 {
 	struct bus1_claim *claim, *none = NULL;
+	struct bus1_message *spare;
+	int err;
 
-	bus1_spare_yield_locked(space);
-	if (space->down)
+	if (unlikely(space->down))
 		return -EHOSTUNREACH;
-	/* @user lives as long as the sender's, but the receiver may be adopted. */
-	if (bus1_quota_claimant(&space->quota, user) != user)
+	claim = bus1_quota_claim(&space->quota,
+				 bus1_quota_claimant(&space->quota, sender->user),
+				 &none);
+	if (!claim)
 		return -ENOMEM;
-	claim = bus1_quota_claim(&space->quota, user, &none);
-	return claim ? charge_spare_locked(space, pool, shape, claim, 0,
-					   message) : -ENOMEM;
+	spare = first_spare_locked(space, pool, shape);
+	if (!spare)
+		return -ENOMEM;
+	err = charge_locked(spare, claim);
+	if (err)
+		keep_memory_locked(spare);
+	else
+		*message = spare;
+	return err;
 }
 
 /**
@@ -254,8 +284,6 @@ static int take_anew_locked(struct bus1_space *space, struct bus1_pool *pool,
  * @sender:	who sends; the caller sets &struct bus1_message.sender
  * @message:	the message
  *
- * Sleeps.
- *
  * Return: 0; -ENOMEM if a message or a claim has to be allocated, by
  * bus1_message_new() and bus1_message_charge(); or as the latter.
  */
@@ -264,16 +292,10 @@ int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
 		      const struct bus1_ident *sender,
 		      struct bus1_message **message)
 {
-	int err = -EHOSTUNREACH;
-	struct ucounts *user;
+	int err;
 
 	spin_lock(&space->data);
-	if (likely(!space->down)) {
-		user = bus1_quota_claimant(&space->quota, sender->user);
-		*message = bus1_spare_resume_locked(space, shape, user, 0);
-		err = *message ? 0 : take_anew_locked(space, pool, shape, user,
-						      message);
-	}
+	err = take_locked(space, pool, shape, sender, message);
 	spin_unlock(&space->data);
 	return err;
 }
@@ -287,7 +309,7 @@ static int charge_claim_locked(struct bus1_message *message,
 
 	/* A claim that is linked has to be settled by a charge. */
 	claim = bus1_quota_claim(&space->quota, user, spare);
-	return claim ? charge_locked(message, claim, 0) : -ENOMEM;
+	return claim ? charge_locked(message, claim) : -ENOMEM;
 }
 
 /**
@@ -311,7 +333,6 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 		struct ucounts *user;
 
 		spin_lock(&space->data);
-		bus1_spare_yield_locked(space);
 		user = bus1_quota_claimant(&space->quota,
 					   message->sender->user);
 		/* It may be another one than before, if the receiver was adopted. */
@@ -333,58 +354,54 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 	return err;
 }
 
-static int take_own_anew_locked(struct bus1_space *space, struct bus1_pool *pool,
-				const struct bus1_shape *shape,
-				struct bus1_message **message)
-{
-	bus1_spare_yield_locked(space);
-	if (space->down)
-		return -ESHUTDOWN;
-	return charge_spare_locked(space, pool, shape, NULL, 1, message);
-}
-
 /**
- * bus1_message_take_own() - get room for a reply, if nothing is to be allocated
+ * bus1_message_take_budget() - get room for a reply, if nothing is to be allocated
  * @space:	receiver, who pays
  * @pool:	the receiver's pool
  * @shape:	as many bytes, handles and files as may come
  * @message:	the message
  *
- * Charged is also the handle that the reply is, and left to it.
+ * Charged is also the handle that the reply is, and left to it. A slice is allocated
+ * when the reply is written.
  *
  * Return: 0, -ESHUTDOWN, -ENOBUFS; -ENOMEM if a message has to be allocated, by
- * bus1_message_new() and bus1_message_budget().
+ * bus1_message_new() and bus1_message_charge_budget().
  */
-int bus1_message_take_own(struct bus1_space *space, struct bus1_pool *pool,
-			  const struct bus1_shape *shape,
-			  struct bus1_message **message)
+int bus1_message_take_budget(struct bus1_space *space, struct bus1_pool *pool,
+			     const struct bus1_shape *shape,
+			     struct bus1_message **message)
 {
+	struct bus1_message *spare = NULL;
 	int err = -ESHUTDOWN;
 
 	spin_lock(&space->data);
 	if (likely(!space->down)) {
-		*message = bus1_spare_resume_locked(space, shape, NULL, 1);
-		err = *message ? 0 : take_own_anew_locked(space, pool, shape,
-							  message);
+		spare = first_spare_locked(space, pool, shape);
+		err = spare ? charge_budget_locked(spare) : -ENOMEM;
 	}
 	if (!err)
-		(*message)->charged.of[BUS1_HANDLES]--;
+		*message = spare;
+	else if (spare)
+		keep_memory_locked(spare);
 	spin_unlock(&space->data);
-	return err == -EXFULL ? -ENOBUFS : err;
+	return err;
 }
 
-static int charge_own(struct bus1_message *message, u32 more)
+/**
+ * bus1_message_charge_budget() - charge room for a reply to its receiver
+ * @message:	message
+ *
+ * Return: as bus1_message_take_budget().
+ */
+int bus1_message_charge_budget(struct bus1_message *message)
 {
 	struct bus1_space *space = message->space;
 	int err;
 
 	spin_lock(&space->data);
-	bus1_spare_yield_locked(space);
-	err = space->down ? -ESHUTDOWN : charge_locked(message, NULL, more);
-	if (!err)
-		message->charged.of[BUS1_HANDLES] -= more;
+	err = space->down ? -ESHUTDOWN : charge_budget_locked(message);
 	spin_unlock(&space->data);
-	return err == -EXFULL ? -ENOBUFS : err;
+	return err;
 }
 
 /**
@@ -395,20 +412,13 @@ static int charge_own(struct bus1_message *message, u32 more)
  */
 int bus1_message_charge_own(struct bus1_message *message)
 {
-	return charge_own(message, 0);
-}
+	struct bus1_space *space = message->space;
+	int err;
 
-/**
- * bus1_message_budget() - charge room for a reply to its receiver
- * @message:	message
- *
- * Charged is also the handle that the reply is, and left to it.
- *
- * Return: 0, -ESHUTDOWN or -ENOBUFS.
- */
-int bus1_message_budget(struct bus1_message *message)
-{
-	return charge_own(message, 1);
+	spin_lock(&space->data);
+	err = space->down ? -ESHUTDOWN : charge_locked(message, NULL);
+	spin_unlock(&space->data);
+	return err == -EXFULL ? -ENOBUFS : err;
 }
 
 static void trim_one(struct bus1_message *message, enum bus1_resource r, u64 need)
@@ -425,17 +435,12 @@ static void trim_one(struct bus1_message *message, enum bus1_resource r, u64 nee
 /**
  * bus1_message_trim_locked() - give back what a reply does not need
  * @message:	reply that is complete; its receiver's @data is held
- *
- * What an attempt that failed may have written to stays, charged.
  */
 void bus1_message_trim_locked(struct bus1_message *message)
 {
-	u64 size = max(bus1_message_size(message), message->written);
-
-	trim_one(message, BUS1_BYTES, size);
+	trim_one(message, BUS1_BYTES, bus1_message_size(message));
 	trim_one(message, BUS1_HANDLES, message->n_handles - message->n_moved);
 	trim_one(message, BUS1_FDS, message->n_fds);
-	bus1_pool_shrink(message->pool, &message->slice, size);
 }
 
 /**

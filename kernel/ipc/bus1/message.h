@@ -48,10 +48,6 @@ struct bus1_shape {
  * @fds_charged: whether @files count against the sender's user
  * @plain:	whether it has room for BUS1_INLINE_ITEMS handles and files, and no
  *		more; constant
- * @kept:	whether it keeps its slice although nobody uses it, see spare.c; the
- *		receiver's @data
- * @written:	up to where attempts to fill it that failed may have written pages; a
- *		reply's holder's
  * @handles:	carried references, NULL where the node was dead already
  * @files:	carried files, each with a reference
  *
@@ -79,8 +75,6 @@ struct bus1_message {
 	u32 n_fds;
 	bool fds_charged;
 	bool plain;
-	bool kept;
-	u64 written;
 	struct bus1_handle **handles;
 	struct file **files;
 };
@@ -94,28 +88,16 @@ int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
 		      const struct bus1_shape *shape,
 		      const struct bus1_ident *sender,
 		      struct bus1_message **message);
-int bus1_message_take_own(struct bus1_space *space, struct bus1_pool *pool,
-			  const struct bus1_shape *shape,
-			  struct bus1_message **message);
+int bus1_message_take_budget(struct bus1_space *space, struct bus1_pool *pool,
+			     const struct bus1_shape *shape,
+			     struct bus1_message **message);
 void bus1_message_free(struct bus1_message *message);
-void bus1_message_free_memory(struct bus1_message *message);
 void bus1_message_free_slice_locked(struct bus1_message *message);
-
-struct bus1_message *bus1_spare_first_locked(struct bus1_space *space);
-bool bus1_spare_add_locked(struct bus1_message *message);
-void bus1_spare_remove_locked(struct bus1_message *spare);
-bool bus1_spare_keep_locked(struct bus1_message *message);
-struct bus1_message *bus1_spare_resume_locked(struct bus1_space *space,
-					      const struct bus1_shape *shape,
-					      const struct ucounts *user,
-					      u32 more);
-bool bus1_spare_is_kept_locked(const struct bus1_space *space);
-void bus1_spare_yield_locked(struct bus1_space *space);
-void bus1_spare_drop(struct bus1_space *space);
+void bus1_message_drop_spares(struct bus1_space *space);
 
 int bus1_message_charge(struct bus1_message *message, gfp_t gfp);
 int bus1_message_charge_own(struct bus1_message *message);
-int bus1_message_budget(struct bus1_message *message);
+int bus1_message_charge_budget(struct bus1_message *message);
 void bus1_message_trim_locked(struct bus1_message *message);
 void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);

@@ -31,7 +31,7 @@ int __init bus1_peer_init(void)
  */
 void bus1_peer_drop_spares(struct bus1_peer *peer)
 {
-	bus1_spare_drop(&peer->space);
+	bus1_message_drop_spares(&peer->space);
 	bus1_reply_drop_spare(&peer->space);
 	bus1_handle_drop_spare(&peer->space);
 }
@@ -213,7 +213,6 @@ int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info)
 
 	mutex_lock(&peer->space.local);
 	spin_lock(&peer->space.data);
-	bus1_spare_yield_locked(&peer->space);
 	/* Notices that nobody would get are not counted. */
 	bus1_peer_peek_locked(peer);
 	fill_info(peer, info);
@@ -228,7 +227,6 @@ static bool swap_identity(struct bus1_peer *peer, struct bus1_peer *with)
 	bool free;
 
 	spin_lock(&peer->space.data);
-	bus1_spare_yield_locked(&peer->space);
 	free = bus1_quota_adopt(&peer->space.quota, with->user);
 	if (free) {
 		with->space.quota.user = peer->user;
@@ -380,62 +378,36 @@ int bus1_peer_find_slice(struct bus1_peer *peer, u64 offset, u64 *serial)
 	return slice ? 0 : -ENXIO;
 }
 
-static __always_inline int release_locked(struct bus1_peer *peer, u64 offset,
-					  u64 serial,
-					  struct bus1_message **rest)
-{
-	struct bus1_slice *slice = bus1_pool_find(&peer->pool, offset);
-	struct bus1_message *message;
-
-	*rest = NULL;
-	if (!slice || (serial && slice->serial != serial))
-		return -ENXIO;
-	bus1_pool_unpublish(&peer->pool, slice);
-	message = bus1_message_of(slice);
-	if (!bus1_spare_keep_locked(message))
-		*rest = message;
-	return 0;
-}
-
-/**
- * bus1_peer_release_locked() - release one slice
- * @peer:	peer; its @space.local and @space.data are held
- * @offset:	where it begins
- * @serial:	as bus1_peer_find_slice() set it, or 0 for whatever is there
- * @rest:	set to what the caller is to free without @space.data, or NULL
- *
- * Return: 0; -ENXIO, also if somebody else released it since.
- */
-int bus1_peer_release_locked(struct bus1_peer *peer, u64 offset, u64 serial,
-			     struct bus1_message **rest)
-{
-	return release_locked(peer, offset, serial, rest);
-}
-
 /**
  * bus1_peer_release_slice() - release one slice
  * @peer:	peer
  * @offset:	where it begins, or BUS1_OFFSET_INVALID for none
- * @serial:	as for bus1_peer_release_locked()
+ * @serial:	as bus1_peer_find_slice() set it, or 0 for whatever is there
  *
  * Return: 0; -ESHUTDOWN; -ENXIO, also if somebody else released it since.
  */
 int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial)
 {
-	struct bus1_message *rest = NULL;
-	int err = -ESHUTDOWN;
+	struct bus1_slice *slice = NULL;
+	bool down;
 
 	if (offset == BUS1_OFFSET_INVALID)
 		return 0;
 	mutex_lock(&peer->space.local);
 	spin_lock(&peer->space.data);
-	if (!peer->space.down)
-		err = release_locked(peer, offset, serial, &rest);
+	down = peer->space.down;
+	if (!down)
+		slice = bus1_pool_find(&peer->pool, offset);
+	if (slice && serial && slice->serial != serial)
+		slice = NULL;
+	if (slice)
+		bus1_pool_unpublish(&peer->pool, slice);
 	spin_unlock(&peer->space.data);
 	mutex_unlock(&peer->space.local);
-	if (rest)
-		bus1_message_free(rest);
-	return err;
+	if (!slice)
+		return down ? -ESHUTDOWN : -ENXIO;
+	bus1_message_free(bus1_message_of(slice));
+	return 0;
 }
 
 /**

@@ -73,8 +73,6 @@ int bus1_peer_adopt(struct bus1_peer *peer);
 struct bus1_ident *bus1_peer_ident(struct bus1_peer *peer);
 
 int bus1_peer_find_slice(struct bus1_peer *peer, u64 offset, u64 *serial);
-int bus1_peer_release_locked(struct bus1_peer *peer, u64 offset, u64 serial,
-			     struct bus1_message **rest);
 int bus1_peer_release_slice(struct bus1_peer *peer, u64 offset, u64 serial);
 int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 			     size_t n, u32 flags);

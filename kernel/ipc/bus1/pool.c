@@ -24,9 +24,10 @@
  * them the next message.
  *
  * Punching sleeps, so it cannot happen under the peer's lock, and a page that is
- * about to be punched must not be given out meanwhile. So a slice that dies is
- * first grown over the gaps beside it to whole pages (bus1_pool_retire), which
- * makes it the only user of these; then they are punched; then it is freed.
+ * about to be punched must not be given out meanwhile. So a slice that dies becomes
+ * the whole pages that only it uses, the gaps in them included (bus1_pool_retire);
+ * then these are punched; then it is freed. Of a page that others use as well it lets
+ * go at once, so that the last of them is alone in it.
  */
 
 #include <linux/bug.h>

@@ -73,16 +73,6 @@ int bus1_pool_mmap(struct file *file, struct vm_area_struct *vma);
 unsigned long bus1_pool_resident(const struct bus1_pool *pool);
 
 int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size);
-void bus1_pool_shrink(struct bus1_pool *pool, struct bus1_slice *slice,
-		      u64 size);
-bool bus1_pool_resize(struct bus1_pool *pool, struct bus1_slice *slice,
-		      u64 size);
-bool bus1_pool_shares_page(const struct bus1_slice *slice);
-bool bus1_pool_has_neighbour(const struct bus1_slice *slice);
-bool bus1_pool_is_pinned(const struct bus1_pool *pool,
-			 const struct bus1_slice *slice);
-bool bus1_pool_edge_is_pinned(const struct bus1_pool *pool,
-			      const struct bus1_slice *slice);
 bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice);
 void bus1_pool_punch(struct bus1_pool *pool, struct bus1_slice *slice);
 void bus1_pool_free(struct bus1_pool *pool, struct bus1_slice *slice);
@@ -111,19 +101,6 @@ int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 static inline u64 bus1_slice_end(const struct bus1_slice *slice)
 {
 	return slice->offset + slice->size;
-}
-
-/**
- * bus1_pool_may_keep() - whether a slice may stay without being used
- * @slice:	allocated slice
- *
- * Return: true if it keeps no page in memory that would be punched otherwise; pages
- * that are pinned apart.
- */
-static inline bool bus1_pool_may_keep(const struct bus1_slice *slice)
-{
-	return bus1_slice_end(slice) <= BUS1_POOL_CACHE ||
-	       bus1_pool_shares_page(slice);
 }
 
 #endif /* _BUS1_POOL_H */

@@ -426,18 +426,19 @@ static __always_inline bool unbook_one(struct bus1_quota *quota,
 }
 
 /**
- * bus1_quota_unbook() - give back what the user does not pay for any more
+ * bus1_quota_uncharge() - give back what was charged, or a part of it
  * @quota:	quota
  * @claim:	claim that it was charged under, NULL for the peer's own; may be
  *		freed when it holds nothing any more
  * @amount:	what to give back
  */
-void bus1_quota_unbook(struct bus1_quota *quota, struct bus1_claim *claim,
-		       const struct bus1_amount *amount)
+void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
+			 const struct bus1_amount *amount)
 {
 	enum bus1_resource r, end = end_of(amount);
 	bool settle = false;
 
+	user_uncharge(quota->user, amount);
 	for (r = 0; r < end; r++)
 		if (amount->of[r])
 			settle |= unbook_one(quota, claim, r, amount->of[r]);
@@ -446,22 +447,9 @@ void bus1_quota_unbook(struct bus1_quota *quota, struct bus1_claim *claim,
 }
 
 /**
- * bus1_quota_uncharge() - give back what was charged, or a part of it
- * @quota:	quota
- * @claim:	as for bus1_quota_unbook()
- * @amount:	what to give back
- */
-void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
-			 const struct bus1_amount *amount)
-{
-	user_uncharge(quota->user, amount);
-	bus1_quota_unbook(quota, claim, amount);
-}
-
-/**
  * bus1_quota_uncharge_one() - bus1_quota_uncharge() of one resource
  * @quota:	quota
- * @claim:	as for bus1_quota_unbook()
+ * @claim:	as for bus1_quota_uncharge()
  * @r:		resource
  * @n:		how much of it; not 0
  */
@@ -472,122 +460,6 @@ void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
 	/* Mostly it still has the slice that this was in, or another one. */
 	if (unbook_one(quota, claim, r, n) && !claim->used.of[BUS1_SLICES])
 		settle_claim(quota, claim);
-}
-
-/**
- * bus1_quota_suspend() - give back to the user what stays booked on the peer
- * @quota:	quota
- * @amount:	what was charged
- *
- * bus1_quota_resume() or bus1_quota_unbook() is to follow, before anybody else
- * charges slices or bytes.
- *
- * Return: false, and nothing has changed, if it is not just a slice and bytes.
- */
-bool bus1_quota_suspend(struct bus1_quota *quota,
-			const struct bus1_amount *amount)
-{
-	if (!amount->of[BUS1_SLICES] ||
-	    amount->of[BUS1_HANDLES] | amount->of[BUS1_FDS])
-		return false;
-	uncharge_slices(quota->user, NULL, amount);
-	return true;
-}
-
-/* As check_share() and bus1_quota_charge_own(), as if @booked were free. */
-static __always_inline bool fits(const struct bus1_quota *quota,
-				 const struct bus1_claim *claim,
-				 enum bus1_resource r, u32 booked, u32 need)
-{
-	s64 left = (s64)quota->max.of[r] - quota->used.of[r] + booked;
-	s64 s, others;
-
-	if (!claim)
-		return need <= left;
-	s = (s64)claim->used.of[r] - booked;
-	others = quota->n_claimants[r] - !!claim->used.of[r];
-	/* Twice what it takes is then within the limit, too. */
-	return (s + need) * (others + 2) <= left + s;
-}
-
-static __always_inline void
-rebook(struct bus1_quota *quota, struct bus1_claim *claim,
-       enum bus1_resource r, u32 more)
-{
-	if (!more)
-		return;
-	quota->used.of[r] += more;
-	if (!claim)
-		return;
-	quota->n_claimants[r] += !claim->used.of[r];
-	claim->used.of[r] += more;
-	quota->n_claimants[r] -= !claim->used.of[r];
-}
-
-static noinline bool resume_all(struct bus1_quota *quota,
-				struct bus1_claim *claim,
-				const struct bus1_amount *booked,
-				const struct bus1_amount *need)
-{
-	enum bus1_resource r;
-
-	for (r = BUS1_HANDLES; r < BUS1_RESOURCES; r++)
-		if (need->of[r] && !fits(quota, claim, r, 0, need->of[r]))
-			return false;
-	if (!user_charge(quota->user, need))
-		return false;
-	for (r = BUS1_BYTES; r < BUS1_RESOURCES; r++)
-		rebook(quota, claim, r, need->of[r] - booked->of[r]);
-	return true;
-}
-
-/**
- * bus1_quota_resume() - charge again what was suspended
- * @quota:	quota
- * @claim:	claim that @booked is booked under, NULL for the peer's own
- * @booked:	what was suspended
- * @need:	what is to be charged in its place; a slice, too. May be @booked
- *
- * Return: false, and nothing has changed, if bus1_quota_charge() with nothing
- * booked would refuse it.
- */
-bool bus1_quota_resume(struct bus1_quota *quota, struct bus1_claim *claim,
-		       const struct bus1_amount *booked,
-		       const struct bus1_amount *need)
-{
-	/* What it takes of slices is the same, one. */
-	if (!fits(quota, claim, BUS1_SLICES, 1, 1) ||
-	    !fits(quota, claim, BUS1_BYTES, booked->of[BUS1_BYTES],
-		  need->of[BUS1_BYTES]))
-		return false;
-	if (unlikely(need->of[BUS1_HANDLES] | need->of[BUS1_FDS]))
-		return resume_all(quota, claim, booked, need);
-	if (!charge_slices(quota->user, need))
-		return false;
-	if (need != booked)
-		rebook(quota, claim, BUS1_BYTES, need->of[BUS1_BYTES] -
-						 booked->of[BUS1_BYTES]);
-	return true;
-}
-
-/**
- * bus1_quota_charge_one() - charge handles or descriptors, beside a slice
- * @quota:	quota
- * @claim:	claim that the slice is charged under, NULL for the peer's own
- * @r:		resource
- * @n:		how much of it; not 0
- *
- * Return: false, and nothing has changed, if bus1_quota_charge() would refuse it.
- */
-bool bus1_quota_charge_one(struct bus1_quota *quota, struct bus1_claim *claim,
-			   enum bus1_resource r, u32 n)
-{
-	if (!fits(quota, claim, r, 0, n) ||
-	    !user_charge_one(quota->user, user_count[r],
-			     READ_ONCE(bus1_user_max[r]), n))
-		return false;
-	rebook(quota, claim, r, n);
-	return true;
 }
 
 /**

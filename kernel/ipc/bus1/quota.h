@@ -97,18 +97,8 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 			  const struct bus1_amount *amount);
 void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 			 const struct bus1_amount *amount);
-bool bus1_quota_charge_one(struct bus1_quota *quota, struct bus1_claim *claim,
-			   enum bus1_resource r, u32 n);
 void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
 			     enum bus1_resource r, u32 n);
-
-void bus1_quota_unbook(struct bus1_quota *quota, struct bus1_claim *claim,
-		       const struct bus1_amount *amount);
-bool bus1_quota_suspend(struct bus1_quota *quota,
-			const struct bus1_amount *amount);
-bool bus1_quota_resume(struct bus1_quota *quota, struct bus1_claim *claim,
-		       const struct bus1_amount *booked,
-		       const struct bus1_amount *need);
 
 int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds);
 void bus1_user_uncharge_fds(struct ucounts *sender, unsigned int n_fds);

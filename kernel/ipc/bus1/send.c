@@ -39,7 +39,6 @@
 
 #include "answer.h"
 #include "fill.h"
-#include "quick.h"
 #include "send.h"
 
 static int find_name(struct bus1_job *job, u64 id, struct bus1_name *name)
@@ -553,8 +552,18 @@ static int alloc_job(struct bus1_job *job)
 	return job->legs && job->names ? 0 : -ENOMEM;
 }
 
-static noinline_for_stack int send_anything(struct bus1_peer *peer,
-					    struct bus1_send *send)
+/**
+ * bus1_peer_send() - send a message
+ * @peer:	who sends
+ * @send:	what to send; the syscall layer has checked numbers and flags
+ *
+ * Return: 0; -ESHUTDOWN; -ENXIO, -EEXIST or -ENOTUNIQ for what is named, -EINVAL
+ * for a reply handle that may not be used like this; -ENOBUFS if the peer may have
+ * no more nodes, or for a seed or a reply that is asked for; -EHOSTUNREACH,
+ * -EDQUOT, -EXFULL or -EMSGSIZE for a destination; -ETOOMANYREFS if the sender
+ * has too many descriptors in flight; -EFAULT; -ENOMEM.
+ */
+int bus1_peer_send(struct bus1_peer *peer, struct bus1_send *send)
 {
 	struct bus1_job job __uninitialized;
 	int err;
@@ -579,20 +588,4 @@ static noinline_for_stack int send_anything(struct bus1_peer *peer,
 		kvfree(job.buffer);
 	bus1_ident_put(job.ident);
 	return err;
-}
-
-/**
- * bus1_peer_send() - send a message
- * @peer:	who sends
- * @send:	what to send; the syscall layer has checked numbers and flags
- *
- * Return: 0; -ESHUTDOWN; -ENXIO, -EEXIST or -ENOTUNIQ for what is named, -EINVAL
- * for a reply handle that may not be used like this; -ENOBUFS if the peer may have
- * no more nodes, or for a seed or a reply that is asked for; -EHOSTUNREACH,
- * -EDQUOT, -EXFULL or -EMSGSIZE for a destination; -ETOOMANYREFS if the sender
- * has too many descriptors in flight; -EFAULT; -ENOMEM.
- */
-int bus1_peer_send(struct bus1_peer *peer, struct bus1_send *send)
-{
-	return bus1_quick_send(peer, send) ? 0 : send_anything(peer, send);
 }

@@ -102,57 +102,6 @@ int bus1_pool_alloc(struct bus1_pool *pool, struct bus1_slice *slice, u64 size)
 }
 
 /**
- * bus1_pool_shrink() - give back the end of a slice
- * @pool:	pool
- * @slice:	allocated slice, of whose end no page was ever written
- * @size:	how much is needed of it
- */
-void bus1_pool_shrink(struct bus1_pool *pool, struct bus1_slice *slice,
-		      u64 size)
-{
-	u64 less;
-
-	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
-	if (size == slice->size || WARN_ON_ONCE(size > slice->size))
-		return;
-	less = slice->size - size;
-	slice->size = size;
-	set_gap(pool, slice, slice->gap + less);
-}
-
-static u64 last_page(u64 end)
-{
-	return (end - 1) >> PAGE_SHIFT;
-}
-
-/**
- * bus1_pool_resize() - let a slice serve for something else
- * @pool:	pool
- * @slice:	allocated slice
- * @size:	its new size
- *
- * It stays where it is, and all pages of which something was written stay its own.
- *
- * Return: true; false, and nothing has changed, if that is impossible.
- */
-bool bus1_pool_resize(struct bus1_pool *pool, struct bus1_slice *slice, u64 size)
-{
-	u64 room = slice->size + slice->gap;
-
-	if (size == slice->size)
-		return true;
-	size = ALIGN(max_t(u64, size, 1), BUS1_POOL_ALIGN);
-	if (size > room)
-		return false;
-	if (size < slice->size &&
-	    last_page(slice->offset + size) != last_page(bus1_slice_end(slice)))
-		return false;
-	slice->size = size;
-	set_gap(pool, slice, room - size);
-	return true;
-}
-
-/**
  * bus1_pool_free() - free a slice
  * @pool:	pool
  * @slice:	allocated slice
@@ -216,40 +165,6 @@ static void own_pages(const struct bus1_slice *slice, u64 *first, u64 *last)
 		*last = round_down(end + slice->gap, PAGE_SIZE);
 }
 
-/**
- * bus1_pool_shares_page() - whether a slice is a part of one page
- * @slice:	allocated slice
- *
- * Return: true if others have the rest of it.
- */
-bool bus1_pool_shares_page(const struct bus1_slice *slice)
-{
-	u64 first, last;
-
-	own_pages(slice, &first, &last);
-	return first >= last && slice->offset >> PAGE_SHIFT ==
-				last_page(bus1_slice_end(slice));
-}
-
-/**
- * bus1_pool_has_neighbour() - whether another slice begins in a slice's page
- * @slice:	allocated slice
- *
- * Return: true if one does, and as long as it lives; false also for a slice of
- * several pages.
- */
-bool bus1_pool_has_neighbour(const struct bus1_slice *slice)
-{
-	const struct bus1_slice *prev = list_prev_entry(slice, entry);
-	u64 end = bus1_slice_end(slice);
-	u64 page = slice->offset >> PAGE_SHIFT;
-
-	if (last_page(end) != page)
-		return false;
-	return (prev->size && prev->offset >> PAGE_SHIFT == page) ||
-	       (end + slice->gap) >> PAGE_SHIFT == page;
-}
-
 static bool page_is_pinned(const struct bus1_pool *pool, pgoff_t index)
 {
 	struct folio *folio;
@@ -264,42 +179,10 @@ static bool page_is_pinned(const struct bus1_pool *pool, pgoff_t index)
 }
 
 /**
- * bus1_pool_is_pinned() - whether somebody pins a page of a slice
- * @pool:	pool
- * @slice:	allocated slice that may be kept
- *
- * Return: true if somebody may, whoever else has a part of that page.
- */
-bool bus1_pool_is_pinned(const struct bus1_pool *pool,
-			 const struct bus1_slice *slice)
-{
-	pgoff_t first = slice->offset >> PAGE_SHIFT;
-	u64 end = bus1_slice_end(slice);
-
-	if (likely(first == last_page(end)))
-		return page_is_pinned(pool, first);
-	return is_pinned(pool, slice->offset, end);
-}
-
-/**
- * bus1_pool_edge_is_pinned() - whether somebody pins a page that others may share
- * @pool:	pool
- * @slice:	allocated slice
- *
- * Return: true if it is the first or the last page of the slice.
- */
-bool bus1_pool_edge_is_pinned(const struct bus1_pool *pool,
-			      const struct bus1_slice *slice)
-{
-	return page_is_pinned(pool, slice->offset >> PAGE_SHIFT) ||
-	       page_is_pinned(pool, last_page(bus1_slice_end(slice)));
-}
-
-/**
  * bus1_pool_retire() - prepare a slice to be freed
  * @pool:	pool
- * @slice:	allocated slice; grows over the free bytes of its pages if some
- *		of these pages have to be punched
+ * @slice:	allocated slice; becomes the pages that nobody else uses, with the free
+ *		bytes in them, if some of these have to be punched
  *
  * Return: true if bus1_pool_punch() is to be called before bus1_pool_free(),
  * and without the lock that serialises access to @pool.
@@ -309,7 +192,7 @@ bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice)
 	struct bus1_slice *prev = list_prev_entry(slice, entry);
 	u64 floor = bus1_slice_end(prev);
 	u64 ceiling = bus1_slice_end(slice) + slice->gap;
-	u64 first, last, start, end;
+	u64 first, last;
 
 	if (slice->published)
 		bus1_pool_unpublish(pool, slice);
@@ -319,15 +202,11 @@ bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice)
 	if (last <= BUS1_POOL_CACHE && !is_pinned(pool, first, last))
 		return false;
 
-	/* The end first: it moves the gap of @slice, the start that of @prev. */
-	start = max(round_down(slice->offset, PAGE_SIZE), floor);
-	end = min(round_up(bus1_slice_end(slice), PAGE_SIZE), ceiling);
-	set_gap(pool, slice, ceiling - end);
-	slice->size = end - slice->offset;
-	if (start < slice->offset)
-		set_gap(pool, prev, start - floor);
-	slice->size += slice->offset - start;
-	slice->offset = start;
+	/* Whoever dies in a page that is shared now finds itself alone in it. */
+	slice->offset = first;
+	slice->size = last - first;
+	set_gap(pool, slice, ceiling - last);
+	set_gap(pool, prev, first - floor);
 	return true;
 }
 

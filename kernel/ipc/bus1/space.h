@@ -57,8 +57,7 @@ struct bus1_waiter {
  * @quota:	limits; @data
  * @forgettable: dead nodes that others dropped the last reference to, by
  *		&struct bus1_node.released; @data
- * @spares:	messages for the next senders, by &struct bus1_entry.link, see
- *		spare.c; @data
+ * @spares:	memory for messages to come, by &struct bus1_entry.link; @data
  * @n_spares:	number of @spares; @data
  * @spare_reply: memory for the next request, or NULL; exchanged without a lock
  * @spare_handle: memory for the next handle that is new to this peer, or NULL;

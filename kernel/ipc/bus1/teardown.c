@@ -260,7 +260,6 @@ static void trim_pool(struct bus1_peer *peer)
 	bool empty;
 
 	spin_lock(&space->data);
-	bus1_spare_yield_locked(space);
 	empty = peer->pool.file && list_is_singular(&peer->pool.slices);
 	if (empty)
 		bus1_pool_alloc(&peer->pool, &slice, BUS1_POOL_SIZE);

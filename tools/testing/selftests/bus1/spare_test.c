@@ -273,7 +273,7 @@ static void ask_after_vain(struct __test_metadata *_metadata,
 	__u64 to = connect_new(self->s.fd, NODE, self->r.fd), h[3];
 	struct got g[3] = { { 8, 1 }, { 8, 2 }, { vain[v].third, 3 } };
 	__u64 second = align8(vain[v].second), third = align8(vain[v].third);
-	__u64 used;
+	int i;
 
 	ASSERT_EQ(0, ask_for(self->r.fd, to, ASKED, vain[v].first, 0, 0));
 	h[0] = take(&self->s);
@@ -282,10 +282,7 @@ static void ask_after_vain(struct __test_metadata *_metadata,
 					 vain[v].first));
 	EXPECT_TRUE(uses(&self->r, 1, align8(vain[v].first)));
 	EXPECT_EQ(0, reply(self->s.fd, h[0], &g[0]));
-	/* What was written stays with the slice, until that is released. */
-	used = query(self->r.fd).used_inflight_bytes;
-	EXPECT_LE(align8(vain[v].read), used);
-	EXPECT_GE(align8(vain[v].first), used);
+	EXPECT_TRUE(uses(&self->r, 1, 8));
 	ASSERT_TRUE(arrives(&self->r, &g[0]));
 	ASSERT_EQ(0, slice_release_one(self->r.fd, g[0].offset));
 	EXPECT_USES(0, 0);
@@ -304,7 +301,7 @@ static void ask_after_vain(struct __test_metadata *_metadata,
 	ASSERT_TRUE(arrives(&self->r, &g[2]));
 	EXPECT_TRUE(are_apart(&g[1], &g[2]));
 	/* Whatever comes now lies elsewhere. */
-	for (used = 0; used < 20; used++) {
+	for (i = 0; i < 20; i++) {
 		ASSERT_EQ(0, pass(self, &g[0], 1000));
 		EXPECT_TRUE(are_apart(&g[0], &g[1]));
 		EXPECT_TRUE(are_apart(&g[0], &g[2]));
