@@ -51,6 +51,8 @@ load_domain() {
 	[ -f "$TOP/domains/$DOMAIN.sh" ] ||
 		die "DOMAIN=$DOMAIN: expected one of: $(cd "$TOP/domains" && ls *.sh | sed 's/\.sh$//' | xargs)"
 	. "$TOP/domains/$DOMAIN.sh"
+	KABIS=${ABIS:-$KABIS}
+	[ "$KABIS" != none ] || KABIS=
 }
 
 # progress LOG PID [MEASURE...]: shows how far a job is, in one line that changes or in a log every 15 seconds, until PID

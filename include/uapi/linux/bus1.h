@@ -28,6 +28,8 @@
  *	The node belongs to another peer.
  * BUS1_HANDLE_FLAG_NEW
  *	In a call that uses a handle: create this node. Not part of the ID.
+ * BUS1_HANDLE_FLAG_REPLY
+ *	With MANAGED: a reply handle, which is gone once it is used.
  *
  * An owner names its own nodes with any value whose three lowest bits are
  * clear, the address of an 8-byte aligned object for example.
@@ -35,6 +37,7 @@
 #define BUS1_HANDLE_FLAG_MANAGED	(1ULL << 0)
 #define BUS1_HANDLE_FLAG_REMOTE		(1ULL << 1)
 #define BUS1_HANDLE_FLAG_NEW		(1ULL << 2)
+#define BUS1_HANDLE_FLAG_REPLY		(1ULL << 3)
 
 /**
  * BUS1_HANDLE_INVALID - stands where a handle was, of a node that is dead or of a
@@ -158,7 +161,7 @@ struct bus1_peer_limits {
  * @used_handles:	handles in use
  * @used_inflight_bytes: bytes in use
  * @used_inflight_fds:	descriptors in unread messages
- * @id:			a number that no other peer of this system has or had
+ * @id:			a random number to tell the peer from others by
  * @n_nodes:		nodes this peer owns that are alive
  * @n_handles:		handles this peer has an ID for, its own and reply handles
  *			included
@@ -250,7 +253,8 @@ struct bus1_send_args {
  * @reply:		out: handle that takes one reply, within what the sender
  *			has paid for, and is gone then; BUS1_HANDLE_INVALID if
  *			the sender did not ask for one
- * @sender_pid:		out: thread group of the sending peer's identity
+ * @sender_pid:		out: thread group of the sending peer's identity, 0 once
+ *			that process is reaped
  * @sender_uid:		out: its effective user ID
  * @sender_gid:		out: its effective group ID
  * @sender_pidfd:	out: -1

@@ -38,7 +38,7 @@ int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
 	       shape->n_fds <= reply->max_fds;
 
 	spin_lock(&requester->data);
-	open = reply->state == BUS1_REPLY_OPEN && !requester->down;
+	open = bus1_reply_is_open(reply) && !requester->down;
 	reply->filling = open && fits;
 	room = reply->message;
 	if (open && fits) {
@@ -74,7 +74,7 @@ void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
 	if (message->slice.size)
 		bus1_message_free_slice_locked(message);
 	reply->filling = false;
-	cancelled = reply->state != BUS1_REPLY_OPEN;
+	cancelled = !bus1_reply_is_open(reply);
 	if (cancelled)
 		reply->message = NULL;
 	spin_unlock(&requester->data);
@@ -88,35 +88,33 @@ void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
  * @message:	complete message; on success it is the requester's, and
  *		bus1_name_used() is to follow
  * @lost:	whether there was no memory for it: then it is dropped
- * @wake:	set to whom bus1_space_wake_picked() of the requester is to wake,
- *		without locks
  *
- * Return: 0, or -EHOSTUNREACH and bus1_answer_abort() is to follow.
+ * Return: 0, and bus1_space_wake_pollers() of the requester is to follow; or -EHOSTUNREACH and bus1_answer_abort() is to follow.
  */
 int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
-		       bool lost, struct task_struct **wake)
+		       bool lost)
 {
 	struct bus1_space *requester = reply->requester;
 
 	spin_lock(&requester->data);
-	if (reply->state != BUS1_REPLY_OPEN || requester->down) {
+	if (!bus1_reply_is_open(reply) || requester->down) {
 		spin_unlock(&requester->data);
 		return -EHOSTUNREACH;
 	}
 	reply->filling = false;
 	/* Also of what is lost: what it carries is dropped as if unread. */
-	bus1_message_share(message);
+	message->committed = true;
 	if (lost) {
 		bus1_message_uncharge_locked(message, &message->charged);
 		reply->message = NULL;
-		*wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
+		bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
 	} else {
 		/* The handle that the reply was goes with what is not needed. */
 		message->charged.of[BUS1_HANDLES] += reply->charged;
 		reply->charged = false;
 		bus1_message_trim_locked(message);
-		*wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
-						 bus1_message_size(message));
+		bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
+					 bus1_message_size(message));
 	}
 	spin_unlock(&requester->data);
 

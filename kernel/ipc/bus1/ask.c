@@ -89,7 +89,7 @@ int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
 }
 
 /**
- * bus1_ask_open() - a request is about to be committed
+ * bus1_ask_offer() - a request is about to be committed
  * @asks:	the reply, paid for
  * @message:	the request; carries the reply handle from now on, until it is
  *		committed or the caller takes it back
@@ -97,27 +97,39 @@ int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
  *
  * bus1_ask_committed() or bus1_ask_abort() is to follow.
  */
-void bus1_ask_open(struct bus1_reply *asks, struct bus1_message *message,
-		   struct bus1_await *await)
+void bus1_ask_offer(struct bus1_reply *asks, struct bus1_message *message,
+		    struct bus1_await *await)
 {
 	struct bus1_space *space = asks->requester;
 
 	message->asks = asks;
 	spin_lock(&space->data);
-	bus1_reply_open_locked(asks, message->space, await);
+	asks->holder = message->space;
+	asks->await = await;
+	if (await)
+		await->reply = asks;
 	spin_unlock(&space->data);
 }
 
 /**
  * bus1_ask_committed() - a request is committed
- * @asks:	the reply; may be gone afterwards
- * @await:	as given to bus1_ask_open()
+ * @asks:	the reply
+ *
+ * Return: true if the peer went down meanwhile, and nobody else cancels
+ * the request.
  */
-void bus1_ask_committed(struct bus1_reply *asks, struct bus1_await *await)
+bool bus1_ask_committed(struct bus1_reply *asks)
 {
-	bus1_reply_moved(asks);
-	if (!await)
-		bus1_reply_put(asks);
+	struct bus1_space *space = asks->requester;
+	bool down;
+
+	spin_lock(&space->data);
+	/* It may have been answered already. */
+	if (asks->state == BUS1_REPLY_NEW)
+		asks->state = BUS1_REPLY_OPEN;
+	down = space->down;
+	spin_unlock(&space->data);
+	return down;
 }
 
 /**

@@ -25,9 +25,9 @@ int bus1_ask(struct bus1_peer *peer, const struct bus1_budget *budget,
 	     struct bus1_reply **asks);
 int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
 		 const struct bus1_ident *ident);
-void bus1_ask_open(struct bus1_reply *asks, struct bus1_message *message,
-		   struct bus1_await *await);
-void bus1_ask_committed(struct bus1_reply *asks, struct bus1_await *await);
+void bus1_ask_offer(struct bus1_reply *asks, struct bus1_message *message,
+		    struct bus1_await *await);
+bool bus1_ask_committed(struct bus1_reply *asks);
 void bus1_ask_abort(struct bus1_peer *peer, struct bus1_reply *asks,
 		    struct bus1_await *await, bool locked);
 

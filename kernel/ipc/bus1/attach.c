@@ -80,7 +80,7 @@ find_holder(struct bus1_node *node, struct bus1_space *holder,
 	return NULL;
 }
 
-/* On success, @taken is NULL if the node is dead. */
+/* Returns -EBUSY if the node is not live. */
 static __always_inline int
 take_handle(struct bus1_node *node, struct bus1_space *from,
 	    struct bus1_space *holder, struct bus1_handle **spare,
@@ -90,8 +90,8 @@ take_handle(struct bus1_node *node, struct bus1_space *from,
 	struct bus1_handle *handle;
 
 	*taken = NULL;
-	if (unlikely(node->state != BUS1_NODE_LIVE))
-		return node->state == BUS1_NODE_DYING ? -EBUSY : 0;
+	if (unlikely(!bus1_node_is_live(node)))
+		return -EBUSY;
 	if (bus1_node_was_released(node, from))
 		return -ENXIO;
 
@@ -103,6 +103,7 @@ take_handle(struct bus1_node *node, struct bus1_space *from,
 		*spare = NULL;
 		handle->node = bus1_node_get(node);
 		handle->holder = holder;
+		handle->step = BUS1_STEP_NEW;
 		rb_link_node(&handle->rb_holder, parent, link);
 		rb_insert_color(&handle->rb_holder, &node->holders);
 	}
@@ -120,7 +121,8 @@ take_handle(struct bus1_node *node, struct bus1_space *from,
 static void sync_with_death(struct bus1_space *holder, struct bus1_node *node)
 {
 	spin_lock(&holder->data);
-	bus1_queue_sync(&holder->queue, node->place.timestamp);
+	bus1_queue_sync(&holder->queue,
+			bus1_tx_get_place(&node->first->tx).timestamp);
 	spin_unlock(&holder->data);
 }
 
@@ -134,7 +136,7 @@ static int alloc_handle(gfp_t gfp, bool keep, struct bus1_handle **handle)
 	return 0;
 }
 
-/* Goes on after take_handle() returned @err, or took none. */
+/* Goes on after take_handle() returned @err. */
 static noinline int
 attach_slowly(struct bus1_node *node, struct bus1_space *from,
 	      struct bus1_space *holder, gfp_t gfp, bool keep,
@@ -142,19 +144,18 @@ attach_slowly(struct bus1_node *node, struct bus1_space *from,
 {
 	struct bus1_handle *spare = NULL;
 
-	while (err == -EBUSY || err == -ENOMEM) {
-		if (err == -EBUSY)
-			err = bus1_node_wait_dead(node);
-		else
-			err = alloc_handle(gfp, keep, &spare);
-		if (err)
-			break;
+	if (err == -ENOMEM)
+		err = alloc_handle(gfp, keep, &spare);
+	if (spare) {
 		spin_lock(&node->owner->data);
 		err = take_handle(node, from, holder, &spare, handle);
 		spin_unlock(&node->owner->data);
 	}
-	if (!err && !*handle)
+	if (err == -EBUSY) {
+		bus1_node_help(node);
 		sync_with_death(holder, node);
+		err = 0;
+	}
 	if (spare)
 		bus1_handle_keep_memory(spare, holder);
 	return err;
@@ -170,10 +171,9 @@ attach_slowly(struct bus1_node *node, struct bus1_space *from,
  * @keep:	whether what is allocated is charged to @holder's cgroup
  * @handle:	the handle with one more reference, or NULL if the node is dead
  *
- * Waits for a destruction that is under way, so nothing may be staged.
+ * Carries out a destruction that is under way.
  *
- * Return: 0; -ENXIO if @from released its handle meanwhile; -ENOMEM; -EINTR if
- * the caller is killed.
+ * Return: 0; -ENXIO if @from released its handle meanwhile; -ENOMEM.
  */
 int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
 		       struct bus1_space *holder, gfp_t gfp, bool keep,
@@ -186,7 +186,7 @@ int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
 	spin_lock(&owner->data);
 	err = take_handle(node, from, holder, &none, handle);
 	spin_unlock(&owner->data);
-	if (likely(!err && *handle))
+	if (likely(!err))
 		return 0;
 	return attach_slowly(node, from, holder, gfp, keep, handle, err);
 }

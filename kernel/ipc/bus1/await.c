@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 
 #include "await.h"
+#include "destroy.h"
 #include "recv.h"
 
 /**
@@ -83,7 +84,7 @@ void bus1_await_end(struct bus1_await *await, struct bus1_peer *peer)
 
 static bool is_decided(const struct bus1_reply *reply)
 {
-	/* Pairs with the releases in reply.c and destroy.c. */
+	/* Pairs with the releases in reply.c. */
 	return smp_load_acquire(&reply->state) != BUS1_REPLY_OPEN;
 }
 
@@ -172,6 +173,9 @@ static int try_take(struct bus1_await *await, struct bus1_peer *peer,
 	mutex_lock(&space->local);
 	err = take_reply(await->reply, peer, recv);
 	mutex_unlock(&space->local);
+	/* Nobody learns of a cancellation before it has its place. */
+	if (err == -ESTALE)
+		bus1_reply_end(await->reply);
 	if (err) {
 		recv->out->type = BUS1_MSG_NONE;
 		recv->out->destination = BUS1_HANDLE_INVALID;

@@ -50,16 +50,16 @@
  *		ident		who a peer is
  *	3	slice		the slices of a pool
  *	4	space		what a peer is to nodes, handles and replies
+ *		tx		a transaction, which anybody can finish
  *	5	object		nodes and handles
  *	6	attach		how a peer becomes a holder of a node
  *	7	reply		prepaid replies, and who waits for them
  *	8	message		messages
  *	9	name		handle IDs that a call names
  *	10	peer		participants
- *	11	tx		stage, fix, sync, commit
- *	12	leg		the commit of a message to its destinations
- *		destroy		destruction of nodes, in one event
+ *	11	commit		the commit of a message to its destinations
  *		deliver		handing one message to its receiver
+ *	12	destroy		destruction of nodes, cancelling of requests
  *	13	ask		asking for a reply
  *		answer		answering a request
  *	14	job		what a send is to do
@@ -86,32 +86,21 @@
  * 2. The memory-management locks that writing into a pool takes (page locks,
  *    reclaim). Nothing of bus1 is taken below them.
  * 3. &struct bus1_space.data, a spin lock: what other peers touch. Never two.
- * 4. The locks of wait queues and of the scheduler, ucounts_lock, and the wait
- *    table of wake_up_var(), each a leaf.
+ * 4. The locks of the scheduler, which a blocked receiver is woken under, and, with none of
+ *    the above but @local, those of wait queues, ucounts_lock and the wait table of
+ *    wake_up_var(), each a leaf.
  *
  * User memory is only touched with page faults on while none of these is held.
  *
- * Four waits cross peers, each for a bounded number of steps of somebody who
- * waits for nothing but spin locks meanwhile, or for one further up in this list:
+ * No wait crosses peers: whoever is held up by a transaction, a destruction or a
+ * cancellation that somebody else began finishes it (tx.c, commit.c, destroy.c). Nothing of
+ * it depends on who began it having the processor.
  *
- * - a destroyer waits for messages between stage and commit (destroy.c); a peer
- *   that goes down for those, and for its own sends' commits (teardown.c);
- * - whoever wants a reference to a dying node, or was refused by one, waits for
- *   its destruction (object.c, send.c);
- * - a canceller waits for what moves the reply handle right now (destroy.c,
- *   reply.c): a commit, or the end of a transfer. What moves one may wait for a
- *   destruction before, so this comes before any node is sealed;
- * - whoever was refused because a reply is being cancelled, or its requester goes
- *   down, or wants to move what is being cancelled, waits until that has its place
- *   (send.c, transfer.c).
- *
- * One does not cross peers: whoever wants a reply handle that another call of the
+ * One wait does not cross peers: whoever wants a reply handle that another call of the
  * same peer has claimed waits for that call to use it, move it or give it back
- * (send.c, transfer.c, peer.c); a flush does, too, when it is done (teardown.c).
+ * (send.c, peer.c); a flush does, too, when it is done (teardown.c).
  * Nothing is claimed, locked or staged meanwhile; and a claim is given back before
  * user memory is waited for.
- *
- * Who waits for a destruction has nothing staged.
  */
 
 #endif /* _BUS1_H */

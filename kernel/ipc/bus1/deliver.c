@@ -24,6 +24,7 @@
 #include <linux/slab.h>
 #include <linux/uidgid.h>
 #include <linux/user_namespace.h>
+#include <net/sock.h>
 
 #include "deliver.h"
 
@@ -71,7 +72,9 @@ static void fill_sender(struct bus1_recv_args *out,
 {
 	struct user_namespace *ns = current_user_ns();
 
-	out->sender_pid = pid_vnr(sender->pid);
+	/* The number of one that is gone may be another's by now. */
+	out->sender_pid = pid_has_task(sender->pid, PIDTYPE_TGID) ?
+			  pid_vnr(sender->pid) : 0;
 	if (ns == &init_user_ns) {
 		/* It maps every ID to itself. */
 		out->sender_uid = __kuid_val(sender->uid);
@@ -141,6 +144,8 @@ static void install_fds(struct delivery *d)
 	for (i = 0; i < d->n_fds; i++) {
 		if (d->fds[i] < 0)
 			continue;
+		/* A socket belongs to the receiver's control groups from now on. */
+		__receive_sock(message->files[i]);
 		fd_install(d->fds[i], message->files[i]);
 		message->files[i] = NULL;
 	}
@@ -163,11 +168,11 @@ static struct bus1_reply *next_moved(struct delivery *d, u32 i)
 	return next != &d->message->moved && reply->index == i ? reply : NULL;
 }
 
-static void drop_handle(struct bus1_handle *handle)
+static void drop_handle(struct bus1_message *message, struct bus1_handle *handle)
 {
 	struct bus1_node *own = bus1_handle_is_own(handle) ? handle->node : NULL;
 
-	bus1_handle_drop(handle, 1);
+	bus1_message_drop_handle(message, handle);
 	if (own)
 		bus1_node_forget(own);
 }
@@ -198,10 +203,12 @@ static u64 show_handle(struct delivery *d, struct bus1_message *message, u32 i)
 		return show_other(d, i);
 	if (unlikely(!is_valid(d, handle))) {
 		message->handles[i] = NULL;
-		drop_handle(handle);
+		drop_handle(message, handle);
 		return BUS1_HANDLE_INVALID;
 	}
-	id = bus1_handle_show(handle, message->claim, &d->kept);
+	bus1_node_share(handle->node);
+	id = bus1_handle_show(handle, message->claim, d->place.timestamp,
+			      &d->kept);
 	if (unlikely(id == BUS1_HANDLE_INVALID)) {
 		message->handles[i] = NULL;
 		bus1_handle_drop(handle, 1);
@@ -287,7 +294,7 @@ static void settle_handles(struct delivery *d)
 	/* Of a message whose slice is lost, none was. */
 	for (i = d->shown; i < message->n_handles; i++)
 		if (message->handles[i])
-			drop_handle(message->handles[i]);
+			drop_handle(message, message->handles[i]);
 	message->n_handles = 0;
 	message->n_moved = 0;
 }
@@ -353,7 +360,7 @@ static void settle_message(struct delivery *d)
 	bus1_ident_put(message->sender);
 	message->sender = NULL;
 	message->dest = NULL;
-	if (dest && READ_ONCE(dest->state) != BUS1_NODE_LIVE)
+	if (dest && !bus1_node_is_live(dest))
 		bus1_node_forget(dest);
 	bus1_node_put(dest);
 	if (d->reply)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bus1: destruction of nodes
+ * bus1: destruction of nodes, and cancelling of requests
  */
 
 /**
@@ -13,58 +13,38 @@
  * seal
  *	DYING: nobody becomes a holder any more, no message is accepted
  * settle
- *	wait until messages that were accepted are committed. Their senders
- *	wait for nothing meanwhile. So each of them is placed before the
- *	destruction: the owner's clock has heard of it
- * stage, fix
+ *	a message that is staged is taken back, or helped to its place if it is fixed.
+ *	So each is placed before the destruction, or refused. Before any notice is
+ *	staged: what a settled message raises is noted with it
+ * stage, fix, move, place
  *	as for any transaction
- * place
- *	the nodes get the place of their destruction, before any holder can
- *	have received the notice or what is behind it
- * sync, commit
- *	as for any transaction
- * finish
- *	DEAD: whoever waited goes on
+ *
+ * Anybody can make all of these steps, in any state; nothing is allocated for it, since
+ * the transaction lies in the first of the nodes. Of a node whose owner is down anybody
+ * can also begin it (bus1_node_end()): who was refused because of that
+ * must not return before the destruction is placed, or they could react to it and
+ * outrun a notice.
  *
  * A handle in an unread message is valid if the message is placed before the
  * destruction. Who decides that, the message being first in its queue and
- * committed, needs no lock: if the destruction comes first in this queue, its
- * notice was in front and has been taken out after "place"; if it comes later,
+ * placed, needs no lock: if the destruction comes first in this queue, its
+ * notice was in front and has been taken out, after it was placed; if it comes later,
  * it does not matter whether its place is known yet.
+ *
+ * DOC: cancelling
+ *
+ * A cancelled request is an event with one receiver: whoever has the reply handle then.
+ * The state changes first, under the requester's lock, so the handle moves no more. If a
+ * message is moving it, that is settled like one to a dying node: taken back, then
+ * the handle is where it was, or helped to its place, then it is there. The
+ * notice goes to that peer's queue. All of this is idempotent, too, so whoever finds a
+ * request being cancelled finishes that (bus1_reply_end()).
  */
 
 #include <linux/bug.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
 #include "destroy.h"
-#include "tx.h"
-
-static void seal_nodes(struct bus1_space *owner, struct bus1_node **nodes,
-		       size_t n)
-{
-	size_t i;
-
-	spin_lock(&owner->data);
-	for (i = 0; i < n; i++) {
-		bus1_space_relax_locked(owner, i);
-		WRITE_ONCE(nodes[i]->state, BUS1_NODE_DYING);
-		if (bus1_entry_queued(&nodes[i]->released))
-			bus1_queue_remove(&owner->queue, &nodes[i]->released);
-		owner->n_nodes--;
-	}
-	spin_unlock(&owner->data);
-}
-
-/* Pairs with leg.c, unstage_dest_locked(). */
-static void settle_nodes(struct bus1_node **nodes, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n; i++)
-		wait_var_event(&nodes[i]->n_staged,
-			       !smp_load_acquire(&nodes[i]->n_staged));
-}
 
 /* The holders of a node that is DYING do not change, so no lock is needed. */
 static struct bus1_handle *first_holder(struct bus1_node *node)
@@ -79,65 +59,140 @@ static struct bus1_handle *next_holder(struct bus1_handle *handle)
 			     rb_holder);
 }
 
-#define for_each_holder(handle, node, quiet)				\
+#define for_each_victim(node, first)					\
+	for (node = first; node; node = node->next)
+
+#define for_each_holder(handle, node, first)				\
 	for (handle = first_holder(node); handle;			\
 	     handle = next_holder(handle))				\
-		if ((quiet) && bus1_handle_is_own(handle))		\
+		if ((first)->quiet && bus1_handle_is_own(handle))	\
 			continue;					\
 		else
 
-static void stage_notices(struct bus1_tx *tx, struct bus1_node *node, bool quiet)
+/*
+ * Before anything is staged on its holders. That nobody refers to it is no news any
+ * more.
+ */
+static void settle_node(struct bus1_node *node)
 {
-	struct bus1_handle *handle;
+	struct bus1_space *owner = node->owner;
+	struct bus1_message *message;
+	struct bus1_tx *tx = NULL;
 
-	for_each_holder(handle, node, quiet) {
-		spin_lock(&handle->holder->data);
-		bus1_tx_stage_locked(tx, handle->holder, &handle->destroyed);
-		spin_unlock(&handle->holder->data);
-		bus1_tx_step(tx);
-	}
+	do {
+		spin_lock(&owner->data);
+		if (bus1_entry_queued(&node->released))
+			bus1_queue_remove(&owner->queue, &node->released);
+		message = list_first_entry_or_null(&node->staged,
+						   struct bus1_message, staged);
+		tx = NULL;
+		if (message && !bus1_commit_kick_locked(message, -EHOSTUNREACH)) {
+			tx = message->entry.tx;
+			bus1_tx_get(tx);
+		}
+		spin_unlock(&owner->data);
+		if (!tx)
+			continue;
+		if (bus1_tx_enter(tx))
+			bus1_tx_help(tx);
+		bus1_tx_put(tx);
+	} while (message);
 }
 
-/* Pairs with bus1_node_dead_before(): the key is there with the timestamp. */
-static void place_nodes(struct bus1_tx *tx, struct bus1_node **nodes, size_t n)
+static void stage_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 {
-	size_t i;
+	struct bus1_space *holder = handle->holder;
 
-	for (i = 0; i < n; i++) {
-		nodes[i]->place.key = bus1_tx_key(tx);
-		smp_store_release(&nodes[i]->place.timestamp, tx->timestamp);
+	if (smp_load_acquire(&handle->step) != BUS1_STEP_NEW)
+		return;
+	spin_lock(&holder->data);
+	if (handle->step == BUS1_STEP_NEW) {
+		bus1_tx_stage(tx, &holder->queue, &handle->destroyed);
+		/* Pairs with the acquire here: its clock is noted. */
+		smp_store_release(&handle->step, BUS1_STEP_STAGED);
 	}
+	spin_unlock(&holder->data);
 }
 
-static void sync_holders(struct bus1_tx *tx, struct bus1_node *node, bool quiet)
+static void move_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 {
-	struct bus1_handle *handle;
+	struct bus1_space *holder = handle->holder;
 
-	for_each_holder(handle, node, quiet) {
-		bus1_tx_sync(tx, handle->holder);
-		bus1_tx_step(tx);
-	}
-}
-
-static void commit_notices(struct bus1_tx *tx, struct bus1_node *node,
-			   bool quiet)
-{
-	struct bus1_handle *handle;
-	bool wake;
-
-	for_each_holder(handle, node, quiet) {
-		struct bus1_space *holder = handle->holder;
-
+	if (smp_load_acquire(&handle->step) < BUS1_STEP_MOVED) {
 		spin_lock(&holder->data);
-		wake = bus1_tx_commit_locked(tx, holder, &handle->destroyed);
+		if (handle->step == BUS1_STEP_STAGED) {
+			bus1_tx_move(tx, &holder->queue, &handle->destroyed);
+			bus1_space_wake_locked(holder, false);
+			smp_store_release(&handle->step, BUS1_STEP_MOVED);
+		}
 		spin_unlock(&holder->data);
-		if (wake)
-			bus1_space_wake(holder);
-		bus1_tx_step(tx);
 	}
+	if (READ_ONCE(handle->step) != BUS1_STEP_MOVED)
+		return;
+	bus1_space_wake_pollers(holder);
+	smp_store_release(&handle->step, BUS1_STEP_WOKEN);
 }
 
-/* Free the handles that lost their last reference while the node was DYING. */
+/*
+ * An owner that gets no notice hears of the timestamp all the same: what it was sent
+ * before is placed before, and what it is sent afterwards after.
+ */
+static void note_owner(struct bus1_node *first)
+{
+	struct bus1_space *owner = first->owner;
+
+	spin_lock(&owner->data);
+	bus1_tx_note(&first->tx, owner->queue.clock);
+	spin_unlock(&owner->data);
+}
+
+static void sync_owner(struct bus1_node *first)
+{
+	struct bus1_space *owner = first->owner;
+
+	spin_lock(&owner->data);
+	bus1_queue_sync(&owner->queue,
+			bus1_tx_get_place(&first->tx).timestamp);
+	spin_unlock(&owner->data);
+}
+
+static void fix_destruction(struct bus1_tx *tx)
+{
+	u64 word;
+
+	do {
+		word = bus1_tx_read(tx);
+	} while (!(word & 1) && !bus1_tx_fix(tx, word));
+}
+
+static void walk_destruction(struct bus1_tx *tx)
+{
+	struct bus1_node *first = container_of(tx, struct bus1_node, tx), *node;
+	struct bus1_handle *handle;
+
+	if (!bus1_tx_is_fixed(tx)) {
+		for_each_victim(node, first)
+			settle_node(node);
+		for_each_victim(node, first) {
+			for_each_holder(handle, node, first)
+				stage_notice(tx, handle);
+			cond_resched();
+		}
+		if (first->quiet)
+			note_owner(first);
+		fix_destruction(tx);
+	}
+	if (first->quiet)
+		sync_owner(first);
+	for_each_victim(node, first) {
+		for_each_holder(handle, node, first)
+			move_notice(tx, handle);
+		cond_resched();
+	}
+	bus1_tx_place(tx);
+}
+
+/* Free the handles that lost their last reference while somebody walked over them. */
 static void bury_zombies(struct bus1_node *node)
 {
 	struct bus1_space *owner = node->owner;
@@ -159,37 +214,108 @@ static void bury_zombies(struct bus1_node *node)
 	}
 }
 
-static void finish_node(struct bus1_node *node)
+/* The references that the walkers held together; the last one's is that of the first. */
+static void end_destruction(struct bus1_tx *tx)
 {
-	spin_lock(&node->owner->data);
-	/* Pairs with bus1_node_wait_dead(). */
-	smp_store_release(&node->state, BUS1_NODE_DEAD);
-	spin_unlock(&node->owner->data);
-	/* Orders the state before the look for a waiter. */
-	smp_mb();
-	wake_up_var(&node->state);
-	bury_zombies(node);
+	struct bus1_node *first = container_of(tx, struct bus1_node, tx);
+	struct bus1_node *node, *next;
+
+	for (node = first; node; node = next) {
+		next = node->next;
+		bury_zombies(node);
+		if (node != first)
+			bus1_node_put(node);
+	}
+	bus1_node_put(first);
+}
+
+/* Nodes that are to die together, in the order of @nodes; they have not begun to. */
+static void join_locked(struct bus1_node **nodes, size_t i)
+{
+	struct bus1_node *node = nodes[i], *first = nodes[0];
+
+	node->next = NULL;
+	if (i) {
+		bus1_node_get(first);
+		nodes[i - 1]->next = node;
+	}
+	bus1_node_get(node);
+	WRITE_ONCE(node->first, first);
+}
+
+static void seal_locked(struct bus1_node *first, size_t n, bool quiet)
+{
+	bus1_tx_init(&first->tx, walk_destruction, end_destruction);
+	first->quiet = quiet;
+	first->owner->n_nodes -= n;
+	/* Whoever sees it under the lock, or later, sees all of this. */
+	smp_store_release(&first->sealed, true);
 }
 
 /**
- * bus1_cancel_locked() - begin to cancel a reply
- * @reply:	reply whose requester's @local and @data are held
- *
- * Return: true if it was open, and bus1_destroy() is to follow.
+ * bus1_destroy() - destroy nodes in one event
+ * @owner:	whose they are; its @local is held
+ * @nodes:	live nodes
+ * @n:		how many, at least one
+ * @quiet:	whether the owner gets no notice
  */
-bool bus1_cancel_locked(struct bus1_reply *reply)
+void bus1_destroy(struct bus1_space *owner, struct bus1_node **nodes, size_t n,
+		  bool quiet)
+{
+	size_t i;
+
+	might_sleep();
+	lockdep_assert_held(&owner->local);
+
+	spin_lock(&owner->data);
+	for (i = 0; i < n; i++) {
+		bus1_space_relax_locked(owner, i);
+		join_locked(nodes, i);
+	}
+	seal_locked(nodes[0], n, quiet);
+	spin_unlock(&owner->data);
+	bus1_tx_help(&nodes[0]->tx);
+}
+
+/**
+ * bus1_node_end() - see to it that a node is dead
+ * @node:	node that is not live, or whose owner is down, or whose owner's @local is
+ *		held; no data lock is. Its owner gets no notice if it was live
+ */
+void bus1_node_end(struct bus1_node *node)
+{
+	struct bus1_space *owner = node->owner;
+	bool sealed = false;
+
+	spin_lock(&owner->data);
+	if (bus1_node_is_live(node)) {
+		join_locked(&node, 0);
+		seal_locked(node, 1, true);
+		sealed = true;
+	}
+	spin_unlock(&owner->data);
+	if (sealed)
+		bus1_tx_help(&node->tx);
+	else
+		bus1_node_help(node);
+}
+
+/**
+ * bus1_cancel_locked() - begin to cancel a request
+ * @reply:	open reply whose requester's @data is held
+ *
+ * bus1_reply_end() is to follow.
+ */
+void bus1_cancel_locked(struct bus1_reply *reply)
 {
 	lockdep_assert_held(&reply->requester->data);
 
-	if (reply->state != BUS1_REPLY_OPEN)
-		return false;
 	reply->entry.type = BUS1_ENTRY_CANCELLED;
 	WRITE_ONCE(reply->state, BUS1_REPLY_CANCELLING);
-	return true;
 }
 
 /* What was paid is given back at once, what is being written to when it is not. */
-static void cancel_reply(struct bus1_reply *reply)
+static void give_back_budget(struct bus1_reply *reply)
 {
 	struct bus1_message *message;
 
@@ -204,123 +330,119 @@ static void cancel_reply(struct bus1_reply *reply)
 		reply->message = NULL;
 	spin_unlock(&reply->requester->data);
 	bus1_message_free(message);
-
-	/* Pairs with bus1_reply_moved(). */
-	wait_var_event(&reply->n_transit,
-		       !atomic_read_acquire(&reply->n_transit));
-	spin_lock(&reply->requester->data);
-	reply->stage_at = reply->holder;
-	if (reply->stage_at)
-		bus1_space_get(reply->stage_at);
-	spin_unlock(&reply->requester->data);
 }
 
-static void stage_cancel(struct bus1_tx *tx, struct bus1_reply *reply)
+/* See bus1_commit_kick_locked(). A message that moves handles has one destination. */
+static void settle_dest(struct bus1_tx *tx)
 {
-	struct bus1_space *holder = reply->stage_at;
+	struct bus1_multicast *multicast =
+		container_of(tx, struct bus1_multicast, tx);
+	struct bus1_tx_dest *dest = &multicast->dests[0];
+	struct bus1_space *to = dest->node->owner;
 
+	spin_lock(&to->data);
+	if (dest->step == BUS1_STEP_STAGED) {
+		bus1_commit_kick_locked(dest->message, -EBUSY);
+	} else if (dest->step == BUS1_STEP_NEW) {
+		dest->error = -EBUSY;
+		dest->step = BUS1_STEP_REFUSED;
+	}
+	spin_unlock(&to->data);
+	/* It may have been the last reference to a node. */
+	bus1_space_wake_pollers(to);
+}
+
+/* Afterwards the reply handle is where &struct bus1_reply.holder says. */
+static void settle_move(struct bus1_reply *reply)
+{
+	struct bus1_tx *tx;
+
+	spin_lock(&reply->requester->data);
+	tx = reply->move;
+	if (tx)
+		bus1_tx_get(tx);
+	spin_unlock(&reply->requester->data);
+	if (!tx)
+		return;
+	if (bus1_tx_enter(tx)) {
+		settle_dest(tx);
+		if (bus1_tx_is_fixed(tx))
+			tx->walk(tx);
+		bus1_tx_leave(tx);
+	}
+	bus1_reply_end_move(reply, tx);
+	bus1_tx_put(tx);
+}
+
+static void notify_holder(struct bus1_reply *reply)
+{
+	struct bus1_space *holder;
+
+	spin_lock(&reply->requester->data);
+	holder = reply->holder;
+	if (holder)
+		bus1_space_get(holder);
+	spin_unlock(&reply->requester->data);
 	if (!holder)
 		return;
+
 	spin_lock(&holder->data);
-	if (!reply->gone)
-		bus1_tx_stage_locked(tx, holder, &reply->entry);
+	if (!reply->gone && !reply->noticed) {
+		reply->noticed = true;
+		bus1_queue_add(&holder->queue, &reply->entry,
+			       (unsigned long)reply);
+		bus1_space_wake_locked(holder, false);
+	}
 	spin_unlock(&holder->data);
-	bus1_tx_step(tx);
-}
-
-static void sync_cancel(struct bus1_tx *tx, struct bus1_reply *reply)
-{
-	if (!reply->stage_at)
-		return;
-	bus1_tx_sync(tx, reply->stage_at);
-	bus1_tx_step(tx);
-}
-
-/* Its holder may have let go of the handle since, and withdrawn the notice. */
-static void commit_cancel(struct bus1_tx *tx, struct bus1_reply *reply)
-{
-	struct bus1_space *holder = reply->stage_at;
-	bool wake = false;
-
-	if (!holder)
-		return;
-	spin_lock(&holder->data);
-	if (!reply->gone)
-		wake = bus1_tx_commit_locked(tx, holder, &reply->entry);
-	spin_unlock(&holder->data);
-	if (wake)
-		bus1_space_wake(holder);
-	bus1_tx_step(tx);
-}
-
-static void finish_reply(struct bus1_reply *reply)
-{
-	if (reply->stage_at)
-		bus1_space_put(reply->stage_at);
-	spin_lock(&reply->requester->data);
-	bus1_reply_cancelled_locked(reply);
-	spin_unlock(&reply->requester->data);
-	/* Orders the state before the look for a waiter. */
-	smp_mb();
-	wake_up_var(&reply->state);
-	bus1_reply_forget(reply);
-}
-
-static void run_tx(struct bus1_space *owner, const struct bus1_victims *victims,
-		   bool quiet)
-{
-	struct bus1_tx tx;
-	size_t i;
-
-	bus1_tx_begin(&tx);
-	for (i = 0; i < victims->n_nodes; i++)
-		stage_notices(&tx, victims->nodes[i], quiet);
-	for (i = 0; i < victims->n_replies; i++)
-		stage_cancel(&tx, victims->replies[i]);
-	bus1_tx_fix(&tx, owner);
-	place_nodes(&tx, victims->nodes, victims->n_nodes);
-	for (i = 0; i < victims->n_nodes; i++)
-		sync_holders(&tx, victims->nodes[i], quiet);
-	for (i = 0; i < victims->n_replies; i++)
-		sync_cancel(&tx, victims->replies[i]);
-	for (i = 0; i < victims->n_nodes; i++)
-		commit_notices(&tx, victims->nodes[i], quiet);
-	for (i = 0; i < victims->n_replies; i++)
-		commit_cancel(&tx, victims->replies[i]);
-	bus1_tx_end(&tx);
+	bus1_space_wake_pollers(holder);
+	bus1_space_put(holder);
 }
 
 /**
- * bus1_destroy() - destroy nodes, and cancel replies, in one event
- * @owner:	whose they are; its @local is held
- * @victims:	what is to go; replies may be gone afterwards
- * @quiet:	whether the owner gets no notice
+ * bus1_reply_end() - see to it that a request that is being cancelled is cancelled
+ * @reply:	reply, referenced by the caller; no data lock is held
  *
- * Waits for transactions between stage and commit, and for nothing else.
+ * Of a requester that is down anybody who has the reply handle can begin it.
  */
-void bus1_destroy(struct bus1_space *owner, const struct bus1_victims *victims,
-		  bool quiet)
+void bus1_reply_end(struct bus1_reply *reply)
 {
-	size_t i;
+	struct bus1_space *requester = reply->requester;
+	bool cancelling;
 
-	might_sleep();
-	lockdep_assert_held(&owner->local);
+	spin_lock(&requester->data);
+	if (requester->down && bus1_reply_is_open(reply))
+		bus1_cancel_locked(reply);
+	cancelling = reply->state == BUS1_REPLY_CANCELLING;
+	spin_unlock(&requester->data);
+	if (!cancelling)
+		return;
 
-	/* Before a node is DYING, for which others would wait along with us. */
-	for (i = 0; i < victims->n_replies; i++)
-		cancel_reply(victims->replies[i]);
-	seal_nodes(owner, victims->nodes, victims->n_nodes);
-	settle_nodes(victims->nodes, victims->n_nodes);
-	run_tx(owner, victims, quiet);
-	for (i = 0; i < victims->n_nodes; i++)
-		finish_node(victims->nodes[i]);
-	for (i = 0; i < victims->n_replies; i++)
-		finish_reply(victims->replies[i]);
+	give_back_budget(reply);
+	settle_move(reply);
+	notify_holder(reply);
+	spin_lock(&requester->data);
+	if (reply->state == BUS1_REPLY_CANCELLING)
+		bus1_reply_cancelled_locked(reply);
+	spin_unlock(&requester->data);
 }
+
+/**
+ * struct victims - what a call destroys
+ * @nodes:	live nodes
+ * @n_nodes:	how many
+ * @replies:	open replies
+ * @n_replies:	how many
+ */
+struct victims {
+	struct bus1_node **nodes;
+	size_t n_nodes;
+	struct bus1_reply **replies;
+	size_t n_replies;
+};
 
 /* Nodes are collected from the front of an array, replies from its back. */
 static int find_reply(struct bus1_space *space, u64 id,
-		      struct bus1_victims *victims)
+		      struct victims *victims)
 {
 	struct bus1_reply *reply = bus1_reply_find_awaited(space, id);
 
@@ -339,7 +461,7 @@ static int find_reply(struct bus1_space *space, u64 id,
 }
 
 static int find_victim(struct bus1_space *space, u64 id,
-		       struct bus1_victims *victims)
+		       struct victims *victims)
 {
 	struct bus1_handle *handle = bus1_handle_find(space, id);
 
@@ -347,7 +469,7 @@ static int find_victim(struct bus1_space *space, u64 id,
 		return find_reply(space, id, victims);
 	if (!bus1_handle_is_own(handle))
 		return -EREMOTE;
-	if (handle->node->state != BUS1_NODE_LIVE)
+	if (!bus1_node_is_live(handle->node))
 		return -ESTALE;
 	if (handle->marked)
 		return -ENOTUNIQ;
@@ -357,7 +479,7 @@ static int find_victim(struct bus1_space *space, u64 id,
 }
 
 static int find_victims(struct bus1_space *space, const u64 *ids, size_t n,
-			struct bus1_victims *victims)
+			struct victims *victims)
 {
 	size_t i;
 	int err = 0;
@@ -373,7 +495,7 @@ static int find_victims(struct bus1_space *space, const u64 *ids, size_t n,
 
 /* All or nothing: any of them may be answered at any moment. */
 static int cancel_replies(struct bus1_space *space,
-			  const struct bus1_victims *victims)
+			  const struct victims *victims)
 {
 	bool open = true;
 	size_t i;
@@ -388,7 +510,7 @@ static int cancel_replies(struct bus1_space *space,
 }
 
 static int destroy_found(struct bus1_space *space, const u64 *ids, size_t n,
-			 struct bus1_victims *victims, u32 flags)
+			 struct victims *victims, u32 flags)
 {
 	bool quiet = flags & BUS1_DESTROY_RELEASE_HANDLES;
 	size_t i;
@@ -401,13 +523,19 @@ static int destroy_found(struct bus1_space *space, const u64 *ids, size_t n,
 	err = find_victims(space, ids, n, victims);
 	if (!err)
 		err = cancel_replies(space, victims);
-	if (err || !n)
+	if (err)
 		return err;
 
-	bus1_destroy(space, victims, quiet);
+	if (victims->n_nodes)
+		bus1_destroy(space, victims->nodes, victims->n_nodes, quiet);
 	for (i = 0; quiet && i < victims->n_nodes; i++) {
 		bus1_handle_unshow(&victims->nodes[i]->own, 1);
 		bus1_node_forget(victims->nodes[i]);
+	}
+	/* From the back of the array, so in the order of @ids. */
+	for (i = victims->n_replies; i--;) {
+		bus1_reply_end(victims->replies[i]);
+		bus1_reply_forget(victims->replies[i]);
 	}
 	return 0;
 }
@@ -419,7 +547,8 @@ static int destroy_found(struct bus1_space *space, const u64 *ids, size_t n,
  * @n:		how many
  * @flags:	BUS1_DESTROY_*
  *
- * All or nothing, and one event.
+ * All or nothing. The nodes die in one event; each request that is cancelled is an event
+ * of its own, mostly after that: whoever finds it being cancelled finishes it.
  *
  * Return: 0; -ESHUTDOWN; -ENXIO if one is not there, -EREMOTE if one is not the
  * peer's own, -ESTALE if one is destroyed already, -ENOTUNIQ if one is named
@@ -429,7 +558,7 @@ int bus1_peer_destroy_nodes(struct bus1_peer *peer, const u64 *ids, size_t n,
 			    u32 flags)
 {
 	void *few[8], **pointers = few;
-	struct bus1_victims victims = {};
+	struct victims victims = {};
 	int err;
 
 	if (n > ARRAY_SIZE(few)) {

@@ -29,7 +29,7 @@ static struct mem_cgroup *enter_cgroup(struct bus1_leg *leg)
 static int refuse_leg(struct bus1_job *job, struct bus1_leg *leg, int err)
 {
 	leg->error = err;
-	if (!bus1_leg_may_skip(job->send->flags, err))
+	if (!bus1_commit_may_skip(job->send->flags, err))
 		return err;
 	bus1_message_free(leg->message);
 	leg->message = NULL;

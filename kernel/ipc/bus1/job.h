@@ -8,7 +8,7 @@
 #include <linux/uio.h>
 
 #include "ask.h"
-#include "leg.h"
+#include "commit.h"
 
 /**
  * struct bus1_send - a message to send, in kernel memory

@@ -35,8 +35,9 @@ static_assert(BUS1_RECV_FLAGS < (1U << 16));
 				 BUS1_HANDLE_FLAG_REMOTE | \
 				 BUS1_HANDLE_FLAG_NEW)
 /* Where the counter of kernel-chosen IDs starts in an ID. */
-#define BUS1_HANDLE_ID_SHIFT	3
-static_assert(BUS1_HANDLE_FLAGS == (1ULL << BUS1_HANDLE_ID_SHIFT) - 1);
+#define BUS1_HANDLE_ID_SHIFT	4
+static_assert((BUS1_HANDLE_FLAGS | BUS1_HANDLE_FLAG_REPLY) ==
+	      (1ULL << BUS1_HANDLE_ID_SHIFT) - 1);
 
 static_assert(BUS1_VEC_MAX == UIO_MAXIOV);
 
@@ -88,8 +89,15 @@ static_assert(BUS1_GUARANTEED(BUS1_USER_BYTES / BUS1_PEER_SHARE, 3) >= SZ_1M);
 /* How many messages a peer keeps for the next senders: as many as are on their way. */
 #define BUS1_SPARES		4
 
-/* How many steps are made under one spin lock, or with preemption off. */
+/* How many steps are made under one spin lock. */
 #define BUS1_BATCH		64
+
+/*
+ * How far a receiver postpones an open transaction at the most: one that is never
+ * fixed costs it one step in half as many messages, and no clock can be driven near
+ * its end.
+ */
+#define BUS1_GAP_MAX		(1U << 20)
 
 /* How often a send faults its payload in before it copies it to a buffer. */
 #define BUS1_FAULT_TRIES	3

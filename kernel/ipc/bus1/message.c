@@ -37,6 +37,8 @@ static void init_message(struct bus1_message *message, struct bus1_space *space,
 	message->space = space;
 	message->pool = pool;
 	message->dest = NULL;
+	message->tx_dest = NULL;
+	message->committed = false;
 	message->asks = NULL;
 	INIT_LIST_HEAD(&message->moved);
 	message->sender = NULL;
@@ -522,7 +524,7 @@ void bus1_message_drop_handles(struct bus1_message *message)
 
 	for (i = 0; i < message->n_handles; i++) {
 		if (message->handles[i])
-			bus1_handle_drop(message->handles[i], 1);
+			bus1_message_drop_handle(message, message->handles[i]);
 		message->handles[i] = NULL;
 	}
 	message->n_handles = 0;
@@ -538,15 +540,14 @@ void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder
 {
 	struct bus1_space *requester = reply->requester;
 	struct bus1_message *room;
-	struct task_struct *wake;
 
 	spin_lock(&requester->data);
-	room = bus1_reply_drop_locked(reply, &wake);
+	room = bus1_reply_drop_locked(reply);
 	if (room)
 		bus1_message_uncharge_locked(room, &room->charged);
 	spin_unlock(&requester->data);
 
-	bus1_space_wake_picked(requester, wake, false);
+	bus1_space_wake_pollers(requester);
 	bus1_reply_leave_holder(reply, holder);
 	/* It carries nothing, and its peer is kept by the reply. */
 	bus1_message_free(room);

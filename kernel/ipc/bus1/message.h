@@ -12,6 +12,7 @@
 #include "pool.h"
 #include "reply.h"
 
+struct bus1_tx_dest;
 struct file;
 
 /**
@@ -35,6 +36,10 @@ struct bus1_shape {
  * @space:	the receiver, who outlives the message
  * @pool:	the receiver's pool
  * @dest:	node it is addressed to, referenced; NULL for a seed or a reply
+ * @tx_dest:	what its transaction knows of it, while it is staged; the receiver's @data
+ * @staged:	links it into &struct bus1_node.staged of @dest while it is staged; the
+ *		receiver's @data
+ * @committed:	whether anybody but its sender could have used what it carries
  * @asks:	reply that it asks for, or NULL; holds the holder's reference
  * @moved:	reply handles that it moves, by &struct bus1_reply.moved, in the
  *		order of their index; each holds the holder's reference
@@ -64,6 +69,9 @@ struct bus1_message {
 	struct bus1_space *space;
 	struct bus1_pool *pool;
 	struct bus1_node *dest;
+	struct bus1_tx_dest *tx_dest;
+	struct list_head staged;
+	bool committed;
 	struct bus1_reply *asks;
 	struct list_head moved;
 	struct bus1_ident *sender;
@@ -229,21 +237,26 @@ static inline void bus1_message_dequeued_locked(struct bus1_message *message)
 	lockdep_assert_held(&message->space->data);
 
 	bus1_queue_remove(&message->space->queue, &message->entry);
+	if (message->entry.tx)
+		bus1_tx_put(message->entry.tx);
+	message->entry.tx = NULL;
 	message->dest->n_queued--;
 	message->space->queued_bytes -= bus1_message_size(message);
 }
 
 /**
- * bus1_message_share() - the references that a message carries become visible
- * @message:	message that is about to be committed
+ * bus1_message_drop_handle() - drop a reference that a message carries
+ * @message:	message
+ * @handle:	handle, may be gone afterwards
+ *
+ * If the message was committed, this is as if it had been received first.
  */
-static inline void bus1_message_share(struct bus1_message *message)
+static inline void bus1_message_drop_handle(const struct bus1_message *message,
+					    struct bus1_handle *handle)
 {
-	u32 i;
-
-	for (i = 0; i < message->n_handles; i++)
-		if (message->handles[i])
-			bus1_node_share(message->handles[i]->node);
+	if (message->committed)
+		bus1_node_share(handle->node);
+	bus1_handle_drop(handle, 1);
 }
 
 /**
@@ -255,7 +268,7 @@ static inline void bus1_message_share(struct bus1_message *message)
  * @gfp:	how to allocate what is new to the receiver, in whose cgroup the
  *		caller is then; 0: not at all
  *
- * A dead node leaves the handle NULL. Waits for destructions under way.
+ * A dead node leaves the handle NULL. Carries out destructions under way.
  *
  * Return: 0, or as bus1_handle_attach().
  */

@@ -15,9 +15,10 @@
  * A handle object exists from the first reference on its way to its holder until
  * the last reference is gone. It has an ID only while its count is not 0.
  *
- * Destruction. DYING fixes the set of holders: who wants to add one waits, and
- * who drops one leaves it to the destroyer as a zombie. So the destroyer can walk
- * the holders without a lock and without missing anybody::
+ * Destruction. DYING fixes the set of holders, so whoever carries it out can walk over
+ * them without a lock and without missing anybody. Who would add a holder then carries
+ * the destruction out instead, and adds none; who drops one leaves it as a zombie to the
+ * last that walks::
  *
  *	sender, attaching		destroyer
  *	lock; LIVE; add holder; unlock
@@ -28,20 +29,17 @@
  * or::
  *
  *					lock; DYING; unlock
- *	lock; DYING; unlock; wait
- *					stage, fix, sync, commit; DEAD; wake
+ *	lock; DYING; unlock; help	stage, fix, move, place
  *	sync that holder; no reference
  *	stage on that holder: behind
  *
  * In both cases the message and the destruction are ordered by their places, on
- * this holder as on any other. The destroyer never waits for who waits here, and
- * waiting happens before anything of one's own is staged.
+ * this holder as on any other. See destroy.c.
  */
 
 #include <linux/bug.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
 #include "object.h"
 
@@ -112,7 +110,7 @@ static void link_id(struct bus1_handle *handle)
  */
 static void leave_to_owner_locked(struct bus1_node *node)
 {
-	if (node->state != BUS1_NODE_DEAD || node->own.n_refs ||
+	if (!bus1_node_is_dead(node) || node->own.n_refs ||
 	    node->own.n_user || node->listed || node->owner->down)
 		return;
 	list_add(&node->released.link, &node->owner->forgettable);
@@ -162,7 +160,7 @@ int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node)
 
 	kref_init(&new->ref);
 	new->owner = bus1_space_get(owner);
-	new->state = BUS1_NODE_LIVE;
+	INIT_LIST_HEAD(&new->staged);
 	new->holders = RB_ROOT;
 	new->based = true;
 	bus1_entry_init(&new->released, BUS1_ENTRY_RELEASE);
@@ -215,7 +213,9 @@ void bus1_node_abort(struct bus1_node *node)
 	struct bus1_space *owner = node->owner;
 
 	spin_lock(&owner->data);
-	WRITE_ONCE(node->state, BUS1_NODE_DEAD);
+	WRITE_ONCE(node->first, node);
+	WRITE_ONCE(node->sealed, true);
+	bus1_tx_place(&node->tx);
 	owner->n_nodes--;
 	spin_unlock(&owner->data);
 	bus1_handle_unshow(&node->own, 1);
@@ -230,28 +230,25 @@ void bus1_node_free(struct kref *ref)
 {
 	struct bus1_node *node = container_of(ref, struct bus1_node, ref);
 
+	WARN_ON_ONCE(bus1_entry_queued(&node->released));
+	if (node->first && node->first != node)
+		bus1_node_put(node->first);
 	bus1_space_put(node->owner);
 	kmem_cache_free(node_cache, node);
 }
 
 /**
- * bus1_node_wait_dead() - wait until a node's destruction is complete
- * @node:	node that is DYING, or whose owner is down
+ * bus1_node_help() - carry out a node's destruction
+ * @node:	node that is not live; no data lock is held
  *
- * The caller has nothing staged, and if the owner is only going down, no peer's
- * local lock. The wait is for a bounded number of steps of the destroyer, who
- * touches no user memory.
- *
- * Return: 0, or -EINTR if the caller is killed: it can tell nobody then.
+ * Afterwards it is dead. May sleep.
  */
-int bus1_node_wait_dead(struct bus1_node *node)
+void bus1_node_help(struct bus1_node *node)
 {
-	/* Pairs with the release in destroy.c, finish_node(). */
-	if (wait_var_event_killable(&node->state,
-				    smp_load_acquire(&node->state) ==
-				    BUS1_NODE_DEAD))
-		return -EINTR;
-	return 0;
+	struct bus1_tx *tx = &node->first->tx;
+
+	if (!bus1_tx_is_placed(tx) && bus1_tx_enter(tx))
+		bus1_tx_help(tx);
 }
 
 /**
@@ -275,7 +272,7 @@ void bus1_node_forget(struct bus1_node *node)
 	lockdep_assert_held(&owner->local);
 
 	spin_lock(&owner->data);
-	gone = node->state == BUS1_NODE_DEAD && !node->own.n_user &&
+	gone = bus1_node_is_dead(node) && !node->own.n_user &&
 	       (!node->own.n_refs || owner->down);
 	if (gone && bus1_entry_queued(notice))
 		bus1_queue_remove(&owner->queue, notice);
@@ -347,7 +344,7 @@ bool bus1_node_unref_locked(struct bus1_node *node, u64 n)
 	lockdep_assert_held(&owner->data);
 
 	node->n_refs -= n;
-	if (node->n_refs || node->state != BUS1_NODE_LIVE ||
+	if (node->n_refs || !bus1_node_is_live(node) ||
 	    !READ_ONCE(node->shared) || owner->down)
 		return false;
 	bus1_queue_add(&owner->queue, &node->released, 0);
@@ -390,7 +387,8 @@ static __always_inline bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 		leave_to_owner_locked(node);
 		return true;
 	}
-	if (node->state == BUS1_NODE_DYING) {
+	if (!bus1_node_is_live(node) &&
+	    refcount_read(&node->first->tx.walkers)) {
 		bus1_space_get(handle->holder);
 		hlist_add_head(&handle->zombie, &node->zombies);
 		return false;
@@ -412,7 +410,7 @@ static __always_inline void drop_refs(struct bus1_handle *handle, u64 n)
 	spin_lock(&owner->data);
 	gone = drop_refs_locked(handle, n);
 	/* Who destroys it later does not find this holder any more. */
-	noticed = node->state != BUS1_NODE_LIVE;
+	noticed = !bus1_node_is_live(node);
 	notify = bus1_node_unref_locked(node, n);
 	/* Unless it was the handle's last, others may free the node from now on. */
 	spin_unlock(&owner->data);
@@ -441,15 +439,21 @@ void bus1_handle_drop(struct bus1_handle *handle, u64 n)
 	drop_refs(handle, n);
 }
 
-/*
- * Of a handle that is not shown. An owner's own destructions are excluded by its
- * local lock.
- */
+/* Of a handle that is not shown. */
 static bool missed_death_locked(const struct bus1_handle *handle)
 {
-	return !bus1_handle_is_own(handle) &&
-	       smp_load_acquire(&handle->node->place.timestamp) &&
+	return handle->step >= BUS1_STEP_MOVED &&
 	       !bus1_entry_queued(&handle->destroyed);
+}
+
+/* The notice of a handle's end comes again, for who is shown the handle now. */
+static void repeat_notice_locked(struct bus1_handle *handle)
+{
+	struct bus1_space *holder = handle->holder;
+	struct bus1_place place = bus1_tx_get_place(handle->destroyed.tx);
+
+	bus1_queue_insert(&holder->queue, &handle->destroyed, &place);
+	bus1_space_wake_locked(holder, false);
 }
 
 /* One that is new to its holder takes over a charge. */
@@ -476,31 +480,38 @@ static void choose_id(struct bus1_handle *handle)
  * bus1_handle_show() - turn a reference into one of the holder's count
  * @handle:	handle whose holder's @local is held
  * @claim:	claim that one handle is charged under
+ * @placed:	whether it comes in a message that is placed before its node's end
  * @kept:	one more if the handle is new to its holder and keeps the charge
  *
- * A transfer or a seed has no place in the queue: after it took the reference, the
- * node may have been destroyed, and the notice passed over because the count was
- * still 0. Then the handle must not be shown any more.
+ * After the reference was taken the node may have been destroyed, and the notice passed
+ * over because the count was still 0. What has a place, a reply that overtook, shows
+ * the handle all the same, and the notice comes after it. A transfer or a seed
+ * has none: then the handle must not be shown any more.
  *
  * Return: the ID under which the holder knows the handle; or BUS1_HANDLE_INVALID,
  * and the reference is still one to be dropped.
  */
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
-		     u32 *kept)
+		     bool placed, u32 *kept)
 {
 	struct bus1_space *holder = handle->holder;
-	bool missed, new;
+	bool missed, new, again;
 
 	lockdep_assert_held(&holder->local);
 
 	spin_lock(&holder->data);
 	new = !handle->n_user;
 	missed = new && missed_death_locked(handle);
-	if (likely(!missed))
+	again = missed && placed;
+	if (unlikely(again))
+		repeat_notice_locked(handle);
+	if (likely(!missed || again))
 		count_locked(handle, claim);
 	spin_unlock(&holder->data);
 
-	if (unlikely(missed))
+	if (unlikely(again))
+		bus1_space_wake_pollers(holder);
+	else if (unlikely(missed))
 		return BUS1_HANDLE_INVALID;
 	*kept += new;
 	if (new && !bus1_handle_is_own(handle))

@@ -9,6 +9,7 @@
 #include <linux/rbtree.h>
 
 #include "space.h"
+#include "tx.h"
 
 /**
  * struct bus1_handle - one peer's reference to one node
@@ -37,6 +38,8 @@
  * @charged:	whether it is charged; the holder's @data
  * @keep:	whether the holder's cgroup pays for the memory, so that it may
  *		become &struct bus1_space.spare_handle; constant
+ * @step:	how far the destruction of its node is here; the holder's @data, see
+ *		&enum bus1_step
  * @destroyed:	the notice of its node's end; the holder's @data
  */
 struct bus1_handle {
@@ -54,39 +57,31 @@ struct bus1_handle {
 	bool marked;
 	bool charged;
 	bool keep;
+	u8 step;
 	struct bus1_entry destroyed;
-};
-
-/**
- * enum bus1_node_state - life of a node
- * @BUS1_NODE_LIVE:	messages and references are accepted
- * @BUS1_NODE_DYING:	its destruction is on its way. The holders are fixed:
- *			who wants to become one, or to send, waits
- * @BUS1_NODE_DEAD:	its destruction has its place at every holder
- */
-enum bus1_node_state {
-	BUS1_NODE_LIVE,
-	BUS1_NODE_DYING,
-	BUS1_NODE_DEAD,
 };
 
 /**
  * struct bus1_node - what messages are sent to
  * @ref:	keeps the memory
  * @owner:	who created it; holds a reference; constant
- * @state:	one of enum bus1_node_state; written under the owner's @data,
- *		waited for as a variable
- * @place:	place of its destruction; the timestamp is 0 before. Written once
- *		under the owner's @data, and before any holder's notice is
- *		committed
+ * @tx:		the destruction of this node and of those behind it by @next; only used
+ *		in the first of them
+ * @first:	the first of those that are destroyed in one event, NULL until that is
+ *		prepared; referenced if it is another node. Written under the owner's
+ *		@data, constant once @sealed
+ * @next:	the next of these, or NULL; likewise
+ * @sealed:	whether @tx has begun, of the first of these; set under the owner's
+ *		@data. From then on the nodes are DYING: no messages, no new holders
+ * @quiet:	whether the owner gets no notice, likewise; constant once @sealed
  * @holders:	all its handles, by holder; the owner's @data, and fixed while
- *		DYING
- * @zombies:	handles that lost their last reference while DYING; the owner's
- *		@data
+ *		somebody walks over them
+ * @zombies:	handles that lost their last reference while somebody walked; the
+ *		owner's @data
  * @n_refs:	sum of all holders' &struct bus1_handle.n_refs, and one for each
  *		message of others that is staged; the owner's @data
- * @n_staged:	messages to it between stage and commit; the owner's @data,
- *		waited for as a variable
+ * @staged:	messages to it between stage and move, by &struct
+ *		bus1_message.staged; the owner's @data
  * @n_queued:	messages to it in the owner's queue; the owner's @data
  * @released:	the notice that nobody refers to it; of a dead node the link in
  *		&struct bus1_space.forgettable. The owner's @data
@@ -100,16 +95,22 @@ enum bus1_node_state {
  * @flushed:	whether its owner flushed it, so that messages that stay in the
  *		owner's queue carry it as invalid; the owner's @local
  * @own:	its owner's handle
+ *
+ * Life: LIVE at first; DYING once its destruction is @sealed; DEAD once that is
+ * placed at every holder, see bus1_node_is_live() and bus1_node_is_dead().
  */
 struct bus1_node {
 	struct kref ref;
 	struct bus1_space *owner;
-	enum bus1_node_state state;
-	struct bus1_place place;
+	struct bus1_tx tx;
+	struct bus1_node *first;
+	struct bus1_node *next;
+	bool sealed;
+	bool quiet;
 	struct rb_root holders;
 	struct hlist_head zombies;
 	u64 n_refs;
-	size_t n_staged;
+	struct list_head staged;
 	size_t n_queued;
 	struct bus1_entry released;
 	bool listed;
@@ -128,7 +129,7 @@ void bus1_node_abort(struct bus1_node *node);
 void bus1_node_free(struct kref *ref);
 bool bus1_node_unref_locked(struct bus1_node *node, u64 n);
 void bus1_node_pass(struct bus1_node *node);
-int bus1_node_wait_dead(struct bus1_node *node);
+void bus1_node_help(struct bus1_node *node);
 void bus1_node_forget(struct bus1_node *node);
 
 struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id);
@@ -137,7 +138,7 @@ int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
 		       struct bus1_handle **handle);
 void bus1_handle_drop(struct bus1_handle *handle, u64 n);
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
-		     u32 *kept);
+		     bool placed, u32 *kept);
 int bus1_handle_show_own(struct bus1_handle *handle, u64 *id);
 bool bus1_handle_hide(struct bus1_handle *handle);
 void bus1_handle_unshow(struct bus1_handle *handle, u64 n);
@@ -158,6 +159,7 @@ static inline void bus1_handle_init(struct bus1_handle *handle)
 	handle->n_user = 0;
 	handle->marked = false;
 	handle->charged = false;
+	handle->step = BUS1_STEP_NEW;
 	bus1_entry_init(&handle->destroyed, BUS1_ENTRY_DESTROY);
 }
 
@@ -169,7 +171,7 @@ static inline void bus1_handle_init(struct bus1_handle *handle)
 static inline void bus1_handle_keep_memory(struct bus1_handle *handle,
 					   struct bus1_space *holder)
 {
-	/* Who is down gets no more handles: it would only lie there. */
+	/* A peer that is down gets no more handles. */
 	if (!handle->keep || READ_ONCE(holder->down) ||
 	    READ_ONCE(holder->spare_handle) ||
 	    cmpxchg(&holder->spare_handle, NULL, handle))
@@ -202,6 +204,32 @@ static inline struct bus1_handle *bus1_handle_find(struct bus1_space *space,
 }
 
 /**
+ * bus1_node_is_live() - whether a node's destruction has not begun
+ * @node:	node; the answer "false" lasts, and its owner's @data makes "true" last
+ *
+ * Return: true if it has not.
+ */
+static inline bool bus1_node_is_live(const struct bus1_node *node)
+{
+	const struct bus1_node *first = READ_ONCE(node->first);
+
+	return !first || !READ_ONCE(first->sealed);
+}
+
+/**
+ * bus1_node_is_dead() - whether a node's destruction has its place at every holder
+ * @node:	node
+ *
+ * Return: true if it has; the place can be read then.
+ */
+static inline bool bus1_node_is_dead(const struct bus1_node *node)
+{
+	const struct bus1_node *first = READ_ONCE(node->first);
+
+	return first && bus1_tx_is_placed(&first->tx);
+}
+
+/**
  * bus1_node_is_unreachable() - whether a node accepts no messages
  * @node:	node; the answer "true" lasts, and its owner's @data makes "false"
  *		last
@@ -210,8 +238,7 @@ static inline struct bus1_handle *bus1_handle_find(struct bus1_space *space,
  */
 static inline bool bus1_node_is_unreachable(const struct bus1_node *node)
 {
-	return READ_ONCE(node->state) != BUS1_NODE_LIVE ||
-	       READ_ONCE(node->owner->down);
+	return !bus1_node_is_live(node) || READ_ONCE(node->owner->down);
 }
 
 /**
@@ -244,16 +271,19 @@ static inline void bus1_node_share(struct bus1_node *node)
 /**
  * bus1_node_dead_before() - whether a node was destroyed before an event
  * @node:	node
- * @place:	place of an event that is committed and first in its queue
+ * @place:	place of an event that can be received
  *
  * Return: true if the node's destruction has its place before @place.
  */
-static inline bool bus1_node_dead_before(struct bus1_node *node,
+static inline bool bus1_node_dead_before(const struct bus1_node *node,
 					 const struct bus1_place *place)
 {
-	/* Pairs with the release in destroy.c, place_nodes(). */
-	return smp_load_acquire(&node->place.timestamp) &&
-	       bus1_place_before(&node->place, place);
+	struct bus1_place death;
+
+	if (!bus1_node_is_dead(node))
+		return false;
+	death = bus1_tx_get_place(&node->first->tx);
+	return bus1_place_before(&death, place);
 }
 
 static inline struct bus1_node *bus1_node_get(struct bus1_node *node)

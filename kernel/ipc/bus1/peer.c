@@ -4,13 +4,13 @@
  */
 
 #include <linux/cred.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 
 #include "peer.h"
 
 static struct kmem_cache *peer_cache;
-static atomic64_t last_id;
 
 /**
  * bus1_peer_init() - make the cache of this room, and the limit on peers
@@ -40,6 +40,7 @@ static void free_peer(struct bus1_space *space)
 {
 	struct bus1_peer *peer = bus1_peer_of(space);
 
+	WARN_ON_ONCE(space->queue.n_entries);
 	bus1_peer_drop_spares(peer);
 	bus1_pool_deinit(&peer->pool);
 	bus1_quota_deinit(&space->quota);
@@ -89,7 +90,8 @@ struct bus1_peer *bus1_peer_new(const struct bus1_peer_limits *limits)
 		goto error_peer;
 
 	peer->user = user;
-	peer->id = atomic64_inc_return(&last_id);
+	/* Not a counter, which would tell how many peers others open. */
+	peer->id = get_random_u64();
 	bus1_space_init(&peer->space, user, free_peer);
 	bus1_pool_init(&peer->pool);
 	if (limits)
@@ -153,31 +155,90 @@ int bus1_peer_set_limits(struct bus1_peer *peer,
 	return down ? -ESHUTDOWN : 0;
 }
 
+/* The notice of a handle that its holder released meanwhile is for nobody. */
+static bool is_deliverable(const struct bus1_entry *entry)
+{
+	return entry->type != BUS1_ENTRY_DESTROY ||
+	       container_of(entry, struct bus1_handle, destroyed)->n_user;
+}
+
+/* Returns true once @entry can be received, or somebody else is at it no more. */
+static bool settle_locked(struct bus1_space *space, struct bus1_entry *entry)
+{
+	struct bus1_tx *tx = entry->tx;
+
+	if (bus1_entry_staged(entry)) {
+		if (bus1_tx_postpone(tx, &space->queue, entry))
+			return false;
+	} else if (!tx || bus1_tx_is_placed(tx)) {
+		return true;
+	}
+	/* Who is over has left nothing to do, and the entry is looked at again. */
+	if (bus1_tx_enter(tx)) {
+		spin_unlock(&space->data);
+		bus1_tx_help(tx);
+		spin_lock(&space->data);
+	}
+	return false;
+}
+
 /**
  * bus1_peer_peek_locked() - look for an entry to receive
  * @peer:	peer whose @space.data is held
  *
- * Notices of handles that the peer released meanwhile are removed.
+ * Postpones transactions that are under way, or finishes them, and removes notices of
+ * handles that the peer released meanwhile. May release @space.data in between, and
+ * sleep then.
  *
- * Return: the entry that is next, or NULL.
+ * Return: the entry that is next, or NULL if nothing is committed.
  */
 struct bus1_entry *bus1_peer_peek_locked(struct bus1_peer *peer)
 {
-	struct bus1_queue *queue = &peer->space.queue;
+	struct bus1_space *space = &peer->space;
 	struct bus1_entry *entry;
-	struct bus1_handle *handle;
+	size_t steps = 0;
 
-	lockdep_assert_held(&peer->space.data);
+	lockdep_assert_held(&space->data);
 
-	while ((entry = bus1_queue_peek(queue))) {
-		if (entry->type != BUS1_ENTRY_DESTROY)
-			break;
-		handle = container_of(entry, struct bus1_handle, destroyed);
-		if (handle->n_user)
-			break;
-		bus1_queue_remove(queue, entry);
+	while (space->queue.n_committed) {
+		bus1_space_relax_locked(space, steps++);
+		entry = bus1_queue_first(&space->queue);
+		if (!entry || !settle_locked(space, entry))
+			continue;
+		if (is_deliverable(entry))
+			return entry;
+		bus1_queue_remove(&space->queue, entry);
 	}
-	return entry;
+	return NULL;
+}
+
+/**
+ * bus1_peer_has_more_locked() - whether more of an event is to be received
+ * @peer:	peer whose @space.local and @space.data are held
+ * @entry:	what bus1_peer_peek_locked() returned; it stays in front
+ *
+ * May release @space.data in between, and sleep then.
+ *
+ * Return: true if the next entry that would be received is of the same transaction.
+ */
+bool bus1_peer_has_more_locked(struct bus1_peer *peer, struct bus1_entry *entry)
+{
+	struct bus1_space *space = &peer->space;
+	struct bus1_entry *next;
+	size_t steps = 0;
+
+	lockdep_assert_held(&space->local);
+
+	while (entry->tx) {
+		bus1_space_relax_locked(space, steps++);
+		next = bus1_queue_next(entry);
+		if (!next || next->tx != entry->tx)
+			break;
+		if (is_deliverable(next))
+			return true;
+		bus1_queue_remove(&space->queue, next);
+	}
+	return false;
 }
 
 static void fill_info(const struct bus1_peer *peer, struct bus1_peer_info *info)
@@ -426,7 +487,7 @@ static int check_handle(const struct bus1_handle *handle)
 		return -ENOTUNIQ;
 	/* Only calls of its owner, who is us, make a node less live. */
 	if (bus1_handle_is_own(handle) && handle->n_user == 1 &&
-	    handle->node->state == BUS1_NODE_LIVE)
+	    bus1_node_is_live(handle->node))
 		return -EBUSY;
 	return 0;
 }

@@ -6,7 +6,6 @@
 #define _BUS1_PEER_H
 
 #include <linux/atomic.h>
-#include <linux/wait_bit.h>
 
 #include "message.h"
 
@@ -19,8 +18,6 @@
  * @user:	the user whose peers it counts among until it is closed, referenced
  *		until then; @space.data
  * @seed:	the seed, or NULL; @space.local
- * @n_active:	sends of this peer that are being committed; waited for as a
- *		variable once it is down
  * @n_sent:	deliveries
  * @n_received:	entries received; @space.data
  * @n_waiting:	blocked receivers
@@ -34,10 +31,10 @@
  *	on every call returns -ESHUTDOWN and every send to it -EHOSTUNREACH.
  *	The same locks hold as before.
  * drained
- *	No send by it and no message to it is between stage and commit any
- *	more, its nodes are destroyed, its queue is empty, it holds no handle,
+ *	Its nodes are destroyed, no message is in its queue, it holds no handle,
  *	slice or seed. Others may still hold dead handles to its nodes, and
- *	have looked up its nodes to send to.
+ *	have looked up its nodes to send to; a send of its own that had got as far
+ *	may still be committed.
  * freed
  *	The last of these is gone, and the file is closed.
  */
@@ -48,7 +45,6 @@ struct bus1_peer {
 	struct bus1_ident *ident;
 	struct ucounts *user;
 	struct bus1_message *seed;
-	atomic_t n_active;
 	atomic64_t n_sent;
 	u64 n_received;
 	atomic_t n_waiting;
@@ -67,6 +63,7 @@ int bus1_peer_set_limits(struct bus1_peer *peer,
 			 const struct bus1_peer_limits *limits);
 int bus1_peer_check_limits(const struct bus1_peer_limits *limits);
 struct bus1_entry *bus1_peer_peek_locked(struct bus1_peer *peer);
+bool bus1_peer_has_more_locked(struct bus1_peer *peer, struct bus1_entry *entry);
 int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info);
 int bus1_peer_adopt(struct bus1_peer *peer);
 
@@ -79,43 +76,6 @@ int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
 int bus1_peer_release_handle(struct bus1_peer *peer, u64 id);
 int bus1_peer_release_handles(struct bus1_peer *peer, const u64 *ids, size_t n,
 			      u32 flags);
-
-static inline void bus1_peer_end_active(struct bus1_peer *peer)
-{
-	/* A full barrier: the mark was set before anybody waits for the count. */
-	if (atomic_dec_and_test(&peer->n_active) &&
-	    unlikely(READ_ONCE(peer->space.down)))
-		wake_up_var(&peer->n_active);
-}
-
-/**
- * bus1_peer_begin() - begin to commit what a peer sends
- * @peer:	peer
- *
- * Return: 0, and bus1_peer_end() is to follow; or -ESHUTDOWN.
- */
-static inline int bus1_peer_begin(struct bus1_peer *peer)
-{
-	atomic_inc(&peer->n_active);
-	/* Pairs with teardown.c, settle_peer(): one of the two sees the other. */
-	smp_mb__after_atomic();
-	if (likely(!READ_ONCE(peer->space.down)))
-		return 0;
-	bus1_peer_end_active(peer);
-	return -ESHUTDOWN;
-}
-
-/**
- * bus1_peer_end() - all that a peer sent is committed
- * @peer:	peer
- * @n_sent:	number of deliveries
- */
-static inline void bus1_peer_end(struct bus1_peer *peer, size_t n_sent)
-{
-	if (n_sent)
-		atomic64_add(n_sent, &peer->n_sent);
-	bus1_peer_end_active(peer);
-}
 
 /* How to allocate what stays with a receiver and is charged to its cgroup. */
 #define BUS1_GFP_RECEIVER \

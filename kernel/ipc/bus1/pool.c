@@ -36,6 +36,8 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/personality.h>
+#include <linux/sched.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -202,12 +204,16 @@ static const struct vm_operations_struct pool_vm_ops = {
  */
 int bus1_pool_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	/* A program in which what can be read can be executed did not ask for it. */
+	if (current->personality & READ_IMPLIES_EXEC)
+		vm_flags_clear(vma, VM_EXEC);
 	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
 		return -EPERM;
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
-	vm_flags_clear(vma, VM_MAYWRITE | VM_MAYEXEC);
+	/* Messages are no part of a core dump, and a mapping grows by another one. */
+	vm_flags_mod(vma, VM_DONTDUMP | VM_DONTEXPAND, VM_MAYWRITE | VM_MAYEXEC);
 	vma_set_file(vma, file);
 	vma->vm_ops = &pool_vm_ops;
 	return 0;
@@ -228,7 +234,7 @@ unsigned long bus1_pool_resident(const struct bus1_pool *pool)
 static struct folio *add_page_at(struct bus1_pool *pool, u64 offset)
 {
 	return shmem_read_folio_gfp(pool->file->f_mapping, offset >> PAGE_SHIFT,
-				    GFP_HIGHUSER | __GFP_NORETRY |
+				    GFP_HIGHUSER_MOVABLE | __GFP_NORETRY |
 				    __GFP_NOWARN);
 }
 
@@ -304,8 +310,10 @@ static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset, bool add)
 	return folio;
 }
 
+/* What was written is for mappings, too, whose cache lines may be others. */
 static void unlock_page_at(struct folio *folio)
 {
+	flush_dcache_folio(folio);
 	if (!folio_test_dirty(folio))
 		folio_mark_dirty(folio);
 	folio_unlock(folio);

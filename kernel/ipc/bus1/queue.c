@@ -7,18 +7,22 @@
  * DOC: order
  *
  * Every queue has a Lamport clock. Committed entries have even timestamps,
- * staged ones odd timestamps, and entries are ordered by (timestamp, key). The
- * first entry can be taken when it is committed; a staged one in front holds up
- * what is behind it.
+ * staged ones odd timestamps, and entries are ordered by (timestamp, key).
  *
  * An event with one receiver takes one step: the clock advances by two and the
  * entry is added committed at the clock. An event with several receivers takes
- * four:
+ * three:
  *
  * S  stage the entry on each queue, at clock + 1, and note the highest clock;
- * F  fix the timestamp t: two above the highest clock seen, the sender's too;
- * Y  sync every queue: its clock becomes at least t;
- * C  commit: each entry moves to (t, key).
+ * F  fix the timestamp t: two above the highest clock noted;
+ * M  move: each entry goes to (t, key), and is committed there, and the clock of its
+ *    queue becomes at least t. When all are moved, the event is placed.
+ *
+ * A receiver takes the first entry once it is committed and its event is placed. In
+ * front of what is committed may stand an entry that is not. Before F it is postponed:
+ * it moves to a higher odd timestamp, and the clock noted is raised with it. After F
+ * whoever meets it does the rest of step M, on all queues. So nobody waits for the
+ * sender, see tx.c.
  *
  * Why all receivers agree: clocks never fall, no committed entry is above its
  * queue's clock, every insertion is above the clock, and t is above each staged
@@ -26,9 +30,8 @@
  * the place of an event is the same in each queue.
  *
  * Why causes come before effects: when an event's sender has returned, or
- * anybody has received it, step Y is done on every queue; whatever begins then
- * is placed above t on each of them. Without Y, a receiver of an early commit
- * could send to a queue whose clock has not heard of t, and overtake.
+ * anybody has received it, the event is placed, and the clock of each of its queues has
+ * heard of t; whatever begins then is placed above t on each of them.
  *
  * Why the key suffices: two events can only get equal timestamps in one queue
  * when the second staged before the first synced there, that is, while both were
@@ -158,23 +161,53 @@ void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
  * @entry:	entry that is in no queue
  * @key:	key of the transaction
  *
- * Return: the queue's clock; the timestamp of the transaction has to be above
- * it by two or more.
+ * The timestamp of the transaction has to be above the queue's clock by two or more.
  */
-u64 bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
-		     unsigned long key)
+void bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
+		      unsigned long key)
 {
 	if (WARN_ON_ONCE(bus1_entry_queued(entry)))
-		return queue->clock;
+		return;
 
 	entry->place.timestamp = queue->clock + 1;
 	entry->place.key = key;
 	link_entry(queue, entry);
-	return queue->clock;
+}
+
+/* Nothing may stand behind it yet: then it stays where it is. */
+static void relink_entry(struct bus1_queue *queue, struct bus1_entry *entry,
+			 u64 timestamp)
+{
+	struct bus1_place place = { timestamp, entry->place.key };
+	struct bus1_entry *next = to_entry(rb_next(&entry->rb));
+
+	if (!next || bus1_place_before(&place, &next->place)) {
+		entry->place = place;
+		return;
+	}
+	unlink_entry(queue, entry);
+	entry->place = place;
+	link_entry(queue, entry);
 }
 
 /**
- * bus1_queue_sync() - let a queue hear of a timestamp (step Y)
+ * bus1_queue_postpone() - move a staged entry back
+ * @queue:	queue
+ * @entry:	entry staged on @queue
+ * @timestamp:	its new timestamp, odd and above the old one; the timestamp of the
+ *		transaction has to be above it
+ */
+void bus1_queue_postpone(struct bus1_queue *queue, struct bus1_entry *entry,
+			 u64 timestamp)
+{
+	if (WARN_ON_ONCE(!bus1_entry_staged(entry) || !(timestamp & 1)))
+		return;
+
+	relink_entry(queue, entry, timestamp);
+}
+
+/**
+ * bus1_queue_sync() - let a queue hear of a timestamp
  * @queue:	queue
  * @timestamp:	timestamp, even
  */
@@ -185,33 +218,21 @@ void bus1_queue_sync(struct bus1_queue *queue, u64 timestamp)
 }
 
 /**
- * bus1_queue_commit() - commit a staged entry (step C)
- * @queue:	queue, synced with @timestamp
+ * bus1_queue_commit() - commit a staged entry (step M)
+ * @queue:	queue; hears of @timestamp
  * @entry:	entry staged on @queue
  * @timestamp:	timestamp of the transaction
  */
 void bus1_queue_commit(struct bus1_queue *queue, struct bus1_entry *entry,
 		       u64 timestamp)
 {
-	struct bus1_place place = { timestamp, entry->place.key };
-	struct bus1_entry *next;
-
 	if (WARN_ON_ONCE(!bus1_entry_staged(entry) ||
-			 timestamp <= entry->place.timestamp ||
-			 timestamp > queue->clock))
+			 timestamp <= entry->place.timestamp))
 		return;
 
+	bus1_queue_sync(queue, timestamp);
 	queue->n_committed++;
-	/* Nothing was inserted behind it in the meantime: it stays there. */
-	next = to_entry(rb_next(&entry->rb));
-	if (!next || bus1_place_before(&place, &next->place)) {
-		entry->place = place;
-		return;
-	}
-
-	unlink_entry(queue, entry);
-	entry->place = place;
-	link_entry(queue, entry);
+	relink_entry(queue, entry, timestamp);
 }
 
 /**

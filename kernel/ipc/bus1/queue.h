@@ -36,11 +36,15 @@ enum bus1_entry_type {
 	BUS1_ENTRY_CANCELLED,
 };
 
+struct bus1_tx;
+
 /**
  * struct bus1_entry - one entry of a queue, embedded in what it announces
  * @rb:		links the entry into its queue
  * @link:	for whoever removed the entry from its queue
  * @place:	where it stands; the timestamp is 0 while it is in no queue
+ * @tx:		transaction that it is a part of, NULL for an event with one receiver.
+ *		A message's holds a reference, others lie in what outlives the entry
  * @type:	what it is embedded in; constant
  */
 struct bus1_entry {
@@ -49,6 +53,7 @@ struct bus1_entry {
 		struct list_head link;
 	};
 	struct bus1_place place;
+	struct bus1_tx *tx;
 	enum bus1_entry_type type;
 };
 
@@ -77,8 +82,10 @@ void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
 		       const struct bus1_place *place);
 void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
 		    unsigned long key);
-u64 bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
-		     unsigned long key);
+void bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
+		      unsigned long key);
+void bus1_queue_postpone(struct bus1_queue *queue, struct bus1_entry *entry,
+			 u64 timestamp);
 void bus1_queue_sync(struct bus1_queue *queue, u64 timestamp);
 void bus1_queue_commit(struct bus1_queue *queue, struct bus1_entry *entry,
 		       u64 timestamp);
@@ -119,6 +126,7 @@ static inline void bus1_entry_init(struct bus1_entry *entry, enum bus1_entry_typ
 {
 	entry->place.timestamp = 0;
 	entry->place.key = 0;
+	entry->tx = NULL;
 	entry->type = type;
 }
 
@@ -144,19 +152,6 @@ static inline struct bus1_entry *bus1_queue_first(const struct bus1_queue *queue
 {
 	return rb_entry_safe(rb_first_cached(&queue->entries),
 			     struct bus1_entry, rb);
-}
-
-/**
- * bus1_queue_peek() - look at what can be taken
- * @queue:	queue
- *
- * Return: the first entry if it is committed, else NULL.
- */
-static inline struct bus1_entry *bus1_queue_peek(const struct bus1_queue *queue)
-{
-	struct bus1_entry *first = bus1_queue_first(queue);
-
-	return first && !bus1_entry_staged(first) ? first : NULL;
 }
 
 #endif /* _BUS1_QUEUE_H */

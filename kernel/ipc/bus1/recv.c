@@ -10,10 +10,9 @@
  * front of it meanwhile: insertions are above the clock, but for a reply that a
  * thread leaves to the queue (reply.c), which takes the local lock first.
  *
- * Waking: a commit that leaves something to receive wakes one waiter, unless as many
+ * Waking: a commit wakes one waiter, unless as many
  * as there are entries are on their way. A receiver that leaves something wakes the
- * next in the same way: of what a staged entry held up, only the commit of that
- * entry tells. A waiter that was woken and then fails or is killed does the same,
+ * next in the same way. A waiter that was woken and then fails or is killed does the same,
  * after it stopped counting as being on its way; so no wake is lost::
  *
  *	sender				picked waiter, killed
@@ -59,34 +58,6 @@ void bus1_recv_clear(struct bus1_recv *recv)
 	out->n_overtaken = 0;
 }
 
-static bool is_deliverable(const struct bus1_entry *entry)
-{
-	return entry->type != BUS1_ENTRY_DESTROY ||
-	       container_of(entry, struct bus1_handle, destroyed)->n_user;
-}
-
-/* Nothing else has the key of a message that was sent to one destination. */
-static bool is_single(const struct bus1_entry *entry)
-{
-	return entry->type == BUS1_ENTRY_MESSAGE &&
-	       entry->place.key == bus1_message_key(entry);
-}
-
-/* Whether the next entry that would be delivered is of the same transaction. */
-static bool has_more(const struct bus1_entry *entry)
-{
-	const struct bus1_place *place = &entry->place;
-
-	while ((entry = bus1_queue_next(entry))) {
-		if (entry->place.timestamp != place->timestamp ||
-		    entry->place.key != place->key)
-			return false;
-		if (is_deliverable(entry))
-			return true;
-	}
-	return false;
-}
-
 static void fill_notice_locked(struct bus1_recv_args *out,
 			       struct bus1_entry *entry)
 {
@@ -109,8 +80,6 @@ static void fill_notice_locked(struct bus1_recv_args *out,
 		out->destination = container_of(entry, struct bus1_node,
 						released)->own.id;
 	}
-	if (has_more(entry))
-		out->flags |= BUS1_MSG_FLAG_MORE;
 }
 
 static int take_notice_locked(struct bus1_peer *peer, struct bus1_recv *recv,
@@ -118,6 +87,8 @@ static int take_notice_locked(struct bus1_peer *peer, struct bus1_recv *recv,
 {
 	int err;
 
+	if (bus1_peer_has_more_locked(peer, entry))
+		recv->out->flags |= BUS1_MSG_FLAG_MORE;
 	fill_notice_locked(recv->out, entry);
 	err = recv->store(recv);
 	if (err)
@@ -161,7 +132,7 @@ static int recv_queued(struct bus1_peer *peer, struct bus1_recv *recv)
 			bus1_reply_forget(reply);
 		return err;
 	}
-	if (space->queue.n_entries > 1 && !is_single(entry) && has_more(entry))
+	if (bus1_peer_has_more_locked(peer, entry))
 		recv->out->flags |= BUS1_MSG_FLAG_MORE;
 	spin_unlock(&space->data);
 
@@ -238,7 +209,7 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 /* Without the locks: what comes now has not been there when the call began. */
 static bool looks_empty(const struct bus1_peer *peer)
 {
-	return !READ_ONCE(peer->space.queue.n_entries) &&
+	return !READ_ONCE(peer->space.queue.n_committed) &&
 	       !READ_ONCE(peer->space.down);
 }
 
@@ -266,9 +237,9 @@ static int recv_once(struct bus1_peer *peer, struct bus1_recv *recv)
 	return err;
 }
 
-static bool is_readable_locked(struct bus1_peer *peer)
+static bool is_readable_locked(const struct bus1_peer *peer)
 {
-	return peer->space.down || bus1_peer_peek_locked(peer);
+	return peer->space.down || peer->space.queue.n_committed;
 }
 
 static bool is_readable(struct bus1_peer *peer)
@@ -331,10 +302,13 @@ static int wait_readable(struct bus1_peer *peer, struct bus1_recv *recv)
 	return err;
 }
 
-/* Who stops receiving lets the next waiter look at what is left. */
-static void pass_wake(struct bus1_peer *peer)
+/*
+ * Who stops receiving lets the next waiter look at what is left. Who received something
+ * had the lock since it was woken, and so sees who waits.
+ */
+static void pass_wake(struct bus1_peer *peer, int err)
 {
-	if (!list_empty_careful(&peer->space.receivers))
+	if (err || !list_empty_careful(&peer->space.receivers))
 		bus1_space_wake(&peer->space);
 }
 
@@ -361,6 +335,6 @@ int bus1_peer_recv(struct bus1_peer *peer, struct bus1_recv *recv)
 			break;
 	}
 	if (err != -EAGAIN)
-		pass_wake(peer);
+		pass_wake(peer, err);
 	return err;
 }

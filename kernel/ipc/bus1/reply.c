@@ -28,20 +28,31 @@
  * A cancelled message that is not @filling is freed by the canceller; one that is
  * by the holder, and its charge is given back by the canceller all the same.
  *
- * Whom to tell of a cancellation is @holder. A message or a transfer that moves
- * the handle sets it before it commits, and counts in @n_transit until then; it
- * gives up when it finds the reply cancelled. The canceller waits for @n_transit to
- * become 0, which takes no more than a commit::
+ * Whom to tell of a cancellation is @holder, and no handle moves once the state is
+ * CANCELLING. A message that moves handles is a transaction, even with one receiver, so
+ * that there is one word which decides where they are: until it is fixed whoever cancels
+ * takes the message back, then the handle is where it was; afterwards they finish it, then
+ * the handle is at the target. Whoever comes first afterwards notes which
+ * (bus1_reply_end_move())::
  *
  *	mover				canceller
- *	lock; OPEN; holder = B, n_transit = 1; unlock
- *					lock; CANCELLING; unlock; wait
- *	commit to B
- *	lock; n_transit = 0; unlock; wake
- *					stage the notice on B: behind the message
+ *	lock; OPEN; move = tx; unlock
+ *	stage at B
+ *					lock; CANCELLING; unlock
+ *					kick tx at B; holder is A: notice to A
+ *	cmpxchg fails; give up
  *
- * Without the wait the notice would get to B before the message, and be about a
- * handle that B does not know.
+ * or::
+ *
+ *	stage at B; cmpxchg
+ *					lock; CANCELLING; unlock
+ *					help tx; holder is B: notice to B,
+ *					behind the message
+ *
+ * The request itself carries the handle to its first holder. Until its sender has come
+ * back from the commit the state is NEW: then nobody cancels it, and the holder, who
+ * proves by having the handle that the request was committed, takes it for OPEN. A
+ * sender that finds its peer down when it comes back cancels.
  *
  * A thread that waits for one reply registers itself in @await. What comes then
  * gets its place in the order but not in the queue. If the thread leaves without
@@ -53,7 +64,6 @@
 
 #include <linux/bug.h>
 #include <linux/sched.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/wait_bit.h>
 
@@ -99,7 +109,7 @@ struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 	reply->awaited_marked = false;
 	reply->state = BUS1_REPLY_NEW;
 	reply->holder = NULL;
-	atomic_set(&reply->n_transit, 0);
+	reply->move = NULL;
 	reply->filling = false;
 	reply->message = NULL;
 	reply->charged = false;
@@ -112,7 +122,7 @@ struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 	reply->doomed = false;
 	reply->marked = false;
 	reply->gone = false;
-	reply->stage_at = NULL;
+	reply->noticed = false;
 	reply->size = 0;
 	bus1_entry_init(&reply->entry, BUS1_ENTRY_REPLY);
 	return reply;
@@ -128,6 +138,7 @@ void bus1_reply_free(struct bus1_reply *reply)
 {
 	struct bus1_space *requester = reply->requester;
 
+	WARN_ON_ONCE(bus1_entry_queued(&reply->entry));
 	if (!READ_ONCE(requester->spare_reply) && !READ_ONCE(requester->down) &&
 	    !cmpxchg(&requester->spare_reply, NULL, reply))
 		reply = NULL;
@@ -252,76 +263,60 @@ void bus1_reply_forget(struct bus1_reply *reply)
 	bus1_reply_put(reply);
 }
 
-/**
- * bus1_reply_open_locked() - the request is about to be committed
- * @reply:	new reply whose requester's @data is held
- * @holder:	who is to receive the request
- * @await:	who waits for the reply, and gets the caller's reference; or NULL
- *
- * bus1_reply_moved() is to follow.
- */
-void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
-			    struct bus1_await *await)
+static void forget_move_locked(struct bus1_reply *reply)
 {
-	lockdep_assert_held(&reply->requester->data);
-
-	reply->state = BUS1_REPLY_OPEN;
-	reply->holder = holder;
-	atomic_set(&reply->n_transit, 1);
-	reply->await = await;
-	if (await)
-		await->reply = reply;
+	if (!reply->move)
+		return;
+	bus1_tx_put(reply->move);
+	reply->move = NULL;
 }
 
 /**
  * bus1_reply_move() - a reply handle is about to get to another holder
  * @reply:	reply that the caller has claimed
+ * @tx:		what moves it
  * @to:		new holder
  *
- * Return: 0, and bus1_reply_moved() is to follow; -EBUSY if it is being cancelled, and
- * the caller is to wait, bus1_reply_wait_free(), and to begin anew; -ESTALE if it
+ * Return: 0, and bus1_reply_end_move() is to follow; -EBUSY if it is being cancelled, and
+ * the caller is to finish that, bus1_reply_end(), and to begin anew; -ESTALE if it
  * was cancelled, and stays where it is.
  */
-int bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to)
+int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
+		    struct bus1_space *to)
 {
 	int err = 0;
 
 	spin_lock(&reply->requester->data);
 	if (reply->state == BUS1_REPLY_CANCELLING)
 		err = -EBUSY;
-	else if (reply->state != BUS1_REPLY_OPEN)
+	else if (!bus1_reply_is_open(reply))
 		err = -ESTALE;
 	if (!err) {
-		reply->holder = to;
-		atomic_inc(&reply->n_transit);
+		/* The move before, if any, brought it here. */
+		if (reply->move)
+			reply->holder = reply->target;
+		forget_move_locked(reply);
+		reply->move = bus1_tx_get(tx);
+		reply->target = to;
 	}
 	spin_unlock(&reply->requester->data);
 	return err;
 }
 
 /**
- * bus1_reply_moved() - what moves a reply handle is committed
- * @reply:	reply, with a reference of the caller's
- */
-void bus1_reply_moved(struct bus1_reply *reply)
-{
-	/* A full barrier: a canceller set the state before it looks at the count. */
-	if (atomic_dec_and_test(&reply->n_transit) &&
-	    READ_ONCE(reply->state) == BUS1_REPLY_CANCELLING)
-		wake_up_var(&reply->n_transit);
-}
-
-/**
- * bus1_reply_move_back() - what was to move a reply handle is not committed
+ * bus1_reply_end_move() - note how a move of a reply handle ended
  * @reply:	reply
- * @to:		who claimed it
+ * @tx:		what was to move it; over, or given up
  */
-void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to)
+void bus1_reply_end_move(struct bus1_reply *reply, struct bus1_tx *tx)
 {
 	spin_lock(&reply->requester->data);
-	reply->holder = to;
+	if (reply->move == tx) {
+		if (bus1_tx_is_placed(tx))
+			reply->holder = reply->target;
+		forget_move_locked(reply);
+	}
 	spin_unlock(&reply->requester->data);
-	bus1_reply_moved(reply);
 }
 
 static void enqueue_locked(struct bus1_reply *reply)
@@ -339,18 +334,17 @@ static void enqueue_locked(struct bus1_reply *reply)
  * @size:	how many bytes of the pool it takes
  *
  * It gets its place, and goes to the thread that waits for it or into the queue.
- *
- * Return: who is to be woken, bus1_space_wake_picked(), without the lock; or NULL,
- * and pollers are to be woken all the same.
+ * bus1_space_wake_pollers() of the requester is to follow.
  */
-struct task_struct *bus1_reply_arrive_locked(struct bus1_reply *reply,
-					     enum bus1_reply_state state,
-					     u64 size)
+void bus1_reply_arrive_locked(struct bus1_reply *reply,
+			      enum bus1_reply_state state, u64 size)
 {
 	struct bus1_space *space = reply->requester;
+	bool sync = state == BUS1_REPLY_ANSWERED;
 
 	lockdep_assert_held(&space->data);
 
+	forget_move_locked(reply);
 	reply->holder = NULL;
 	reply->size = size;
 	reply->place.timestamp = bus1_queue_tick(&space->queue);
@@ -360,10 +354,11 @@ struct task_struct *bus1_reply_arrive_locked(struct bus1_reply *reply,
 		enqueue_locked(reply);
 	/* Pairs with the acquire in await.c, is_decided(). */
 	smp_store_release(&reply->state, state);
-	if (!reply->handed)
-		return bus1_space_pick_locked(space);
 	/* @await is on a stack, and leaves under the lock. */
-	return get_task_struct(reply->await->task);
+	if (reply->handed)
+		bus1_space_wake_task(reply->await->task, sync);
+	else
+		bus1_space_wake_locked(space, sync);
 }
 
 /*
@@ -392,7 +387,7 @@ void bus1_reply_cancelled_locked(struct bus1_reply *reply)
 {
 	lockdep_assert_held(&reply->requester->data);
 
-	/* Pairs with the acquire in bus1_reply_wait_cancelled() and await.c. */
+	/* Pairs with the acquire in await.c, is_decided(). */
 	smp_store_release(&reply->state, BUS1_REPLY_CANCELLED);
 	settle_charge_locked(reply);
 	if (reply->await)
@@ -487,23 +482,18 @@ struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
 {
 	struct bus1_space *requester = reply->requester;
 	struct bus1_message *message;
-	bool opened;
 
 	spin_lock(&requester->data);
-	opened = reply->state != BUS1_REPLY_NEW;
 	reply->holder = NULL;
 	message = reply->message;
 	reply->message = NULL;
-	if (reply->state != BUS1_REPLY_CANCELLING)
-		bus1_reply_cancelled_locked(reply);
+	bus1_reply_cancelled_locked(reply);
 	if (await) {
 		/* The caller is about to leave the stack that it is on. */
 		reply->await = NULL;
 		await->reply = NULL;
 	}
 	spin_unlock(&requester->data);
-	if (opened)
-		bus1_reply_moved(reply);
 	return message;
 }
 
@@ -551,7 +541,8 @@ void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder)
  */
 void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder)
 {
-	reply->handle = bus1_space_next_id(holder) | BUS1_HANDLE_FLAG_MANAGED;
+	reply->handle = bus1_space_next_id(holder) | BUS1_HANDLE_FLAG_MANAGED |
+			BUS1_HANDLE_FLAG_REPLY;
 	if (holder != reply->requester)
 		reply->handle |= BUS1_HANDLE_FLAG_REMOTE;
 	bus1_reply_link(reply, holder);
@@ -576,11 +567,10 @@ void bus1_reply_unclaim(struct bus1_reply *reply)
 
 /**
  * bus1_reply_wait_free() - wait until nobody else uses a reply handle
- * @reply:	reply that was found claimed, see bus1_reply_get_busy(), or being
- *		cancelled; the caller has a reference, no lock, and has claimed
- *		nothing. The reference is put
+ * @reply:	reply that was found claimed, see bus1_reply_get_busy(); the caller has a
+ *		reference, no lock, and has claimed nothing. The reference is put
  *
- * Both are over after a bounded number of steps of others.
+ * Another call of the same peer has claimed it.
  *
  * Return: 0, or -EINTR if the caller is killed.
  */
@@ -590,8 +580,6 @@ int bus1_reply_wait_free(struct bus1_reply *reply)
 
 	err = wait_var_event_killable(&reply->claimed,
 				      !smp_load_acquire(&reply->claimed));
-	if (!err)
-		err = bus1_reply_wait_cancelled(reply);
 	bus1_reply_put(reply);
 	return err ? -EINTR : 0;
 }
@@ -599,26 +587,29 @@ int bus1_reply_wait_free(struct bus1_reply *reply)
 /**
  * bus1_reply_drop_locked() - nobody has the reply handle any more
  * @reply:	reply that is in no tree; its requester's @data is held
- * @wake:	set to what bus1_reply_arrive_locked() returns, or NULL
  *
  * If the reply was still to come, the requester is told that it will not. Afterwards
- * bus1_reply_leave_holder() and bus1_reply_put() are to follow.
+ * bus1_space_wake_pollers() of the requester, bus1_reply_leave_holder() and
+ * bus1_reply_put() are to follow.
  *
  * Return: what was to hold the reply, for the caller to uncharge and free; or NULL.
  */
-struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply,
-					    struct task_struct **wake)
+struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply)
 {
 	struct bus1_message *message = NULL;
 
 	lockdep_assert_held(&reply->requester->data);
 
-	*wake = NULL;
+	forget_move_locked(reply);
 	reply->holder = NULL;
-	if (reply->state == BUS1_REPLY_OPEN) {
+	if (bus1_reply_is_open(reply)) {
 		message = reply->message;
 		reply->message = NULL;
-		*wake = bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
+		/* A peer that is down may have emptied its queue already. */
+		if (reply->requester->down)
+			bus1_reply_cancelled_locked(reply);
+		else
+			bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
 	}
 	settle_charge_locked(reply);
 	return message;
@@ -634,45 +625,10 @@ struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply,
 void bus1_reply_leave_holder(struct bus1_reply *reply,
 			     struct bus1_space *holder)
 {
-	bool wake = false;
-
 	spin_lock(&holder->data);
 	reply->gone = true;
 	if (reply->entry.type == BUS1_ENTRY_CANCELLED &&
-	    bus1_entry_queued(&reply->entry)) {
+	    bus1_entry_queued(&reply->entry))
 		bus1_queue_remove(&holder->queue, &reply->entry);
-		wake = bus1_queue_peek(&holder->queue);
-	}
 	spin_unlock(&holder->data);
-	/* What was behind it while it was staged may be in front now. */
-	if (wake)
-		bus1_space_wake(holder);
-}
-
-/* A requester that goes down cancels what is open in the end. */
-static bool is_being_cancelled(const struct bus1_reply *reply)
-{
-	/* Pairs with the release in bus1_reply_cancelled_locked(). */
-	switch (smp_load_acquire(&reply->state)) {
-	case BUS1_REPLY_OPEN:
-		return READ_ONCE(reply->requester->down);
-	case BUS1_REPLY_CANCELLING:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/**
- * bus1_reply_wait_cancelled() - wait until a cancellation is placed
- * @reply:	reply that was refused; the caller has a reference and no lock
- *
- * The wait is for a bounded number of steps of the canceller.
- *
- * Return: 0, or -EINTR if the caller is killed: it can tell nobody then.
- */
-int bus1_reply_wait_cancelled(struct bus1_reply *reply)
-{
-	return wait_var_event_killable(&reply->state,
-				       !is_being_cancelled(reply)) ? -EINTR : 0;
 }

@@ -14,7 +14,8 @@ struct bus1_message;
 
 /**
  * enum bus1_reply_state - life of a reply
- * @BUS1_REPLY_NEW:	its request is not committed yet
+ * @BUS1_REPLY_NEW:	its sender has not come back from committing the request; to whoever
+ *			has the reply handle it is OPEN
  * @BUS1_REPLY_OPEN:	it may come
  * @BUS1_REPLY_ANSWERED: it came, and waits to be received
  * @BUS1_REPLY_DROPPED:	it will not come, and the notice of that waits to be
@@ -61,11 +62,12 @@ struct bus1_await {
  * @awaited_marked: whether the call that holds the requester's @local has seen it
  *		before; false whenever that is not held
  * @state:	one of enum bus1_reply_state; written under the requester's
- *		@data, waited for as a variable
- * @holder:	who has the handle or is about to get it; NULL when nobody has.
- *		The requester's @data
- * @n_transit:	messages and transfers that move the handle right now; raised
- *		under the requester's @data, waited for as a variable
+ *		@data
+ * @holder:	who has the handle, or is to get it with the request; NULL when nobody
+ *		has. The requester's @data
+ * @move:	the transaction that moves the handle, referenced, until somebody
+ *		notes how it ended; or NULL. The requester's @data
+ * @target:	where to; the requester's @data
  * @filling:	whether the holder is writing the reply; the requester's @data
  * @message:	memory and charge for the reply, then the reply, until it is
  *		received; the requester's @data, but for its contents, which
@@ -88,7 +90,7 @@ struct bus1_await {
  * @marked:	whether the call that holds the holder's @local has seen it
  *		before; false whenever that is not held
  * @gone:	nobody has the handle any more; the last holder's @data
- * @stage_at:	whose queue @entry is staged on; the destroyer's
+ * @noticed:	whether its holder was told that it is cancelled; the holder's @data
  * @size:	how many bytes of the pool what came takes; the requester's @data
  * @entry:	what came, in the requester's queue; or the notice that it was
  *		cancelled, in the holder's. That peer's @data
@@ -104,7 +106,8 @@ struct bus1_reply {
 	bool awaited_marked;
 	enum bus1_reply_state state;
 	struct bus1_space *holder;
-	atomic_t n_transit;
+	struct bus1_tx *move;
+	struct bus1_space *target;
 	bool filling;
 	struct bus1_message *message;
 	bool charged;
@@ -120,7 +123,7 @@ struct bus1_reply {
 	bool doomed;
 	bool marked;
 	bool gone;
-	struct bus1_space *stage_at;
+	bool noticed;
 	u64 size;
 	struct bus1_entry entry;
 };
@@ -137,14 +140,11 @@ struct bus1_reply *bus1_reply_awaited_after(struct bus1_space *space, u64 id);
 void bus1_reply_expect(struct bus1_reply *reply);
 void bus1_reply_forget(struct bus1_reply *reply);
 
-void bus1_reply_open_locked(struct bus1_reply *reply, struct bus1_space *holder,
-			    struct bus1_await *await);
-int bus1_reply_move(struct bus1_reply *reply, struct bus1_space *to);
-void bus1_reply_moved(struct bus1_reply *reply);
-void bus1_reply_move_back(struct bus1_reply *reply, struct bus1_space *to);
-struct task_struct *bus1_reply_arrive_locked(struct bus1_reply *reply,
-					     enum bus1_reply_state state,
-					     u64 size);
+int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
+		    struct bus1_space *to);
+void bus1_reply_end_move(struct bus1_reply *reply, struct bus1_tx *tx);
+void bus1_reply_arrive_locked(struct bus1_reply *reply,
+			      enum bus1_reply_state state, u64 size);
 void bus1_reply_cancelled_locked(struct bus1_reply *reply);
 struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
 				      struct bus1_await *await);
@@ -156,12 +156,10 @@ void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder);
 void bus1_reply_unclaim(struct bus1_reply *reply);
-struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply,
-					    struct task_struct **wake);
+struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply);
 void bus1_reply_leave_holder(struct bus1_reply *reply,
 			     struct bus1_space *holder);
 int bus1_reply_wait_free(struct bus1_reply *reply);
-int bus1_reply_wait_cancelled(struct bus1_reply *reply);
 
 /**
  * bus1_reply_of() - the reply that an entry is embedded in
@@ -174,6 +172,19 @@ static inline struct bus1_reply *bus1_reply_of(struct bus1_entry *entry)
 	return container_of(entry, struct bus1_reply, entry);
 }
 
+/**
+ * bus1_reply_is_open() - whether a reply may come
+ * @reply:	reply whose handle the caller, or the caller's peer, has; its requester's
+ *		@data is held
+ *
+ * Return: true if it may.
+ */
+static inline bool bus1_reply_is_open(const struct bus1_reply *reply)
+{
+	return reply->state == BUS1_REPLY_OPEN ||
+	       reply->state == BUS1_REPLY_NEW;
+}
+
 static inline struct bus1_reply *bus1_reply_get(struct bus1_reply *reply)
 {
 	refcount_inc(&reply->ref);
@@ -182,8 +193,7 @@ static inline struct bus1_reply *bus1_reply_get(struct bus1_reply *reply)
 
 /**
  * bus1_reply_get_busy() - get a reply to wait until it is free
- * @reply:	reply that another call has claimed, or that is being cancelled; its
- *		holder's @local is held
+ * @reply:	reply that another call has claimed; its holder's @local is held
  *
  * Return: the reply, referenced, for bus1_reply_wait_free().
  */

@@ -21,15 +21,14 @@
  *	end the payload is buffered at the sender's expense. So no slice of a
  *	receiver, and no lock, waits for user memory
  * attach
- *	carried handles and files; this may wait for destructions
+ *	carried handles and files
  * commit
- *	see leg.c; with one destination it is a single step
+ *	see commit.c; with one destination it is a single step
  *
- * Who was refused because a node is dead or dying does not return before that
- * destruction is placed at all its holders: nobody can learn of it here and then
- * outrun its notice. Nothing of one's own is staged or locked while waiting. The
- * wait ends: a destroyer waits only for transactions between stage and commit,
- * and a peer that is down destroys all its nodes.
+ * Who was refused because a node is dying, or its owner is down, does not return before
+ * that destruction is placed at all its holders, and carries it out if need be: nobody
+ * can learn of it here and then outrun its notice. The same goes for a request
+ * that is being cancelled.
  */
 
 #include <linux/bug.h>
@@ -38,6 +37,7 @@
 #include <linux/slab.h>
 
 #include "answer.h"
+#include "destroy.h"
 #include "fill.h"
 #include "send.h"
 
@@ -110,7 +110,8 @@ static int find_handle(struct bus1_job *job, size_t i)
 	err = find_name(job, job->send->handles[i], name);
 	if (err || !name->reply)
 		return err;
-	if (!may_use_replies(job) || name->reply->marked) {
+	if (!may_use_replies(job) || name->reply->marked ||
+	    job->legs[0].name.reply) {
 		/* It is marked by another name, which unmarks it. */
 		name->reply = NULL;
 		return -EINVAL;
@@ -205,7 +206,7 @@ static int commit_seed(struct bus1_job *job)
 	job->locked = true;
 	if (peer->space.down)
 		return -ESHUTDOWN;
-	bus1_message_share(message);
+	message->committed = true;
 	/* What it replaces is freed with the rest of this job. */
 	swap(peer->seed, job->legs[0].message);
 	return 0;
@@ -215,17 +216,18 @@ static int commit_seed(struct bus1_job *job)
  * Those that were cancelled stay, and arrive as invalid. The local lock is held until
  * it is clear whether they move, so nobody else finds them meanwhile.
  */
-static int move_replies(struct bus1_job *job)
+static int move_replies(struct bus1_job *job, struct bus1_tx *tx)
 {
 	struct bus1_leg *leg = &job->legs[0];
 	struct bus1_name *name;
 	size_t i;
 	int err;
 
-	for (i = 0; job->n_replies && i < job->send->n_handles; i++) {
+	for (i = 0; i < job->send->n_handles; i++) {
 		name = &job->names[i];
-		err = name->reply ? bus1_reply_move(name->reply, &leg->to->space) :
-				    -ESTALE;
+		if (!name->reply)
+			continue;
+		err = bus1_reply_move(name->reply, tx, &leg->to->space);
 		if (err == -EBUSY) {
 			job->busy = bus1_reply_get_busy(name->reply);
 			return err;
@@ -243,34 +245,66 @@ static int move_replies(struct bus1_job *job)
 	return 0;
 }
 
-static void end_moves(struct bus1_job *job, int err)
+static void end_moves(struct bus1_job *job, struct bus1_tx *tx, int err)
 {
 	struct bus1_space *space = &job->peer->space;
 	struct bus1_name *name;
 	size_t i;
 
-	for (i = 0; job->n_replies && i < job->send->n_handles; i++) {
+	for (i = 0; i < job->send->n_handles; i++) {
 		name = &job->names[i];
 		if (!name->moved)
 			continue;
 		if (err) {
 			list_del_init(&name->reply->moved);
 			bus1_reply_link(name->reply, space);
-			bus1_reply_move_back(name->reply, space);
-		} else {
-			bus1_reply_moved(name->reply);
 		}
+		bus1_reply_end_move(name->reply, tx);
 		bus1_reply_put(name->reply);
 	}
 }
 
-static void end_request(struct bus1_job *job, int err)
+/* With several destinations, or reply handles: then one word says where these are. */
+static int commit_tx(struct bus1_job *job, size_t *n_sent)
 {
-	if (err) {
-		job->legs[0].message->asks = NULL;
-		return;
+	struct bus1_multicast *multicast;
+	struct bus1_tx *tx;
+	int err = 0;
+
+	multicast = bus1_multicast_new(job->legs, job->n_legs);
+	if (!multicast)
+		return -ENOMEM;
+	tx = bus1_tx_get(&multicast->tx);
+	if (job->n_replies)
+		err = move_replies(job, tx);
+	if (err)
+		bus1_tx_leave(tx);
+	else
+		err = bus1_multicast_commit(multicast, job->peer, job->legs,
+					    job->n_legs, job->send->flags,
+					    n_sent);
+	if (job->n_replies)
+		end_moves(job, tx, err);
+	bus1_tx_put(tx);
+	return err;
+}
+
+/* A peer that went down meanwhile has left the request to its sender. */
+static void end_request(struct bus1_job *job)
+{
+	struct bus1_space *space = &job->peer->space;
+	struct bus1_reply *asks = job->asks;
+
+	if (unlikely(bus1_ask_committed(asks))) {
+		bus1_reply_end(asks);
+		if (!job->locked)
+			mutex_lock(&space->local);
+		job->locked = true;
+		bus1_reply_forget(asks);
 	}
-	bus1_ask_committed(job->asks, job->send->await);
+	/* Who waits has the reference of the sender. */
+	if (!job->send->await)
+		bus1_reply_put(asks);
 	job->asks = NULL;
 }
 
@@ -284,25 +318,34 @@ static void pass_nodes(struct bus1_job *job)
 			bus1_node_pass(job->names[i].node);
 }
 
-static int commit_legs(struct bus1_job *job, size_t *n_sent)
+static int commit_answer(struct bus1_job *job)
 {
 	struct bus1_leg *leg = &job->legs[0];
-	struct task_struct *wake;
+	struct bus1_space *requester = leg->name.reply->requester;
+	int err;
 
-	if (!leg->name.reply)
-		return bus1_legs_commit(job->peer, job->legs, job->n_legs,
-					job->send->flags, n_sent);
-	*n_sent = 1;
-	leg->error = bus1_answer_commit(leg->name.reply, leg->message,
-					leg->lost, &wake);
-	if (leg->error)
-		return leg->error;
-	bus1_space_wake_picked(leg->name.reply->requester, wake, true);
+	err = bus1_answer_commit(leg->name.reply, leg->message, leg->lost);
+	leg->error = err;
+	if (err)
+		return err;
+	bus1_space_wake_pollers(requester);
 	leg->message = NULL;
 	bus1_name_used(&leg->name, &job->peer->space);
 	if (leg->lost)
 		pass_nodes(job);
 	return 0;
+}
+
+static int commit_one(struct bus1_job *job, struct bus1_leg *leg, size_t *n_sent)
+{
+	leg->error = bus1_commit_one(job->peer, leg->message, job->send->await);
+	if (!leg->error) {
+		leg->message = NULL;
+		return 0;
+	}
+	*n_sent = 0;
+	return bus1_commit_may_skip(job->send->flags, leg->error) ?
+	       0 : leg->error;
 }
 
 static bool is_doomed(const struct bus1_name *name)
@@ -329,40 +372,49 @@ static int lock_claims(struct bus1_job *job)
 
 static int commit(struct bus1_job *job)
 {
-	size_t n_sent = 0;
+	size_t n_sent = 1, i, n_left = 0;
 	int err = 0;
 
 	if (bus1_job_is_seed(job))
 		return commit_seed(job);
 	if (job->claimed)
 		err = lock_claims(job);
-	if (!err)
-		err = bus1_peer_begin(job->peer);
-	if (err)
-		return err;
-	err = move_replies(job);
-	if (!err && job->asks)
-		bus1_ask_open(job->asks, job->legs[0].message,
-			      job->send->await);
-	if (!err)
-		err = commit_legs(job, &n_sent);
+	if (err || READ_ONCE(job->peer->space.down))
+		return err ?: -ESHUTDOWN;
+	for (i = 0; i < job->n_legs; i++)
+		n_left += !!job->legs[i].message;
+	if (!n_left)
+		return 0;
 	if (job->asks)
-		end_request(job, err);
-	end_moves(job, err);
-	bus1_peer_end(job->peer, err ? 0 : n_sent);
+		bus1_ask_offer(job->asks, job->legs[0].message,
+			       job->send->await);
+	if (job->legs[0].name.reply)
+		err = commit_answer(job);
+	else if (job->n_legs == 1 && !job->n_replies)
+		err = commit_one(job, &job->legs[0], &n_sent);
+	else
+		err = commit_tx(job, &n_sent);
+	if (job->asks && !err)
+		end_request(job);
+	else if (job->asks)
+		job->legs[0].message->asks = NULL;
+	if (!err && n_sent)
+		atomic64_add(n_sent, &job->peer->n_sent);
 	return err;
 }
 
-static void wait_for_deaths(struct bus1_job *job)
+/* What refused is over, so nobody can learn of its end here and outrun the notice. */
+static void end_refusers(struct bus1_job *job)
 {
 	size_t i;
 
 	for (i = 0; i < job->n_legs; i++)
-		if (job->legs[i].error == -EHOSTUNREACH && !bus1_job_is_seed(job) &&
-		    job->legs[i].name.node)
-			bus1_node_wait_dead(job->legs[i].name.node);
+		if (job->legs[i].error == -EHOSTUNREACH &&
+		    job->legs[i].name.node &&
+		    bus1_node_is_unreachable(job->legs[i].name.node))
+			bus1_node_end(job->legs[i].name.node);
 	if (job->refused)
-		bus1_reply_wait_cancelled(job->refused);
+		bus1_reply_end(job->refused);
 	bus1_reply_put(job->refused);
 }
 
@@ -456,15 +508,16 @@ static int try_send(struct bus1_job *job)
 		err = bus1_fill_attach(job);
 	if (!err)
 		err = commit(job);
-	/* A destination of one's own is gone because oneself is. */
-	if (err == -EHOSTUNREACH && READ_ONCE(job->peer->space.down))
+	/* What one knew is gone because oneself is. */
+	if ((err == -EHOSTUNREACH || err == -ENXIO) &&
+	    READ_ONCE(job->peer->space.down))
 		err = -ESHUTDOWN;
 	tell_errors(job);
 	undo(job, err);
 	if (!err)
 		bus1_peer_release_slice(job->peer, job->send->release,
 					job->serial);
-	wait_for_deaths(job);
+	end_refusers(job);
 	put_names(job);
 	return err;
 }
@@ -512,6 +565,18 @@ static void reset_job(struct bus1_job *job)
 		job->legs[0].to = job->peer;
 }
 
+/*
+ * Another call of this peer uses a reply handle, or it is being cancelled. In the middle
+ * of the commit the latter may not say of which; the next try finds out.
+ */
+static int wait_busy(struct bus1_job *job)
+{
+	if (!job->busy)
+		return 0;
+	bus1_reply_end(job->busy);
+	return bus1_reply_wait_free(job->busy);
+}
+
 /* A payload that cannot be read is told before what is wrong with names. */
 static int run_job(struct bus1_job *job)
 {
@@ -524,7 +589,7 @@ static int run_job(struct bus1_job *job)
 		if (!err)
 			return 0;
 		if (err == -EBUSY) {
-			err = bus1_reply_wait_free(job->busy);
+			err = wait_busy(job);
 			if (err)
 				return err;
 			continue;

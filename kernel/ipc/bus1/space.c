@@ -3,9 +3,6 @@
  * bus1: what a peer is to nodes and handles
  */
 
-#include <linux/poll.h>
-#include <linux/sched/task.h>
-
 #include "space.h"
 
 /**
@@ -41,7 +38,6 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 	space->spare_reply = NULL;
 	space->spare_handle = NULL;
 	space->down = false;
-	space->n_staged = 0;
 }
 
 static void free_space(struct kref *ref)
@@ -62,39 +58,6 @@ void bus1_space_put(struct bus1_space *space)
 	kref_put(&space->ref, free_space);
 }
 
-static void pick_locked(struct bus1_space *space, struct bus1_waiter *waiter)
-{
-	atomic_inc(&space->n_coming);
-	/* Pairs with bus1_space_end_wait(): then the waiter may be gone. */
-	list_del_init_careful(&waiter->link);
-}
-
-/**
- * bus1_space_choose_locked() - see bus1_space_pick_locked()
- * @space:	space whose @data is held, with receivers
- *
- * For each entry one receiver comes, so nobody is chosen as long as there are not
- * more entries than receivers on their way.
- *
- * Return: the thread, referenced, or NULL.
- */
-struct task_struct *bus1_space_choose_locked(struct bus1_space *space)
-{
-	struct bus1_waiter *waiter;
-	struct task_struct *task;
-
-	lockdep_assert_held(&space->data);
-
-	if (space->queue.n_committed <= atomic_read(&space->n_coming) ||
-	    !bus1_queue_peek(&space->queue))
-		return NULL;
-	waiter = list_first_entry(&space->receivers, struct bus1_waiter, link);
-	/* It may look, and be gone, before it is woken. */
-	task = get_task_struct(waiter->task);
-	pick_locked(space, waiter);
-	return task;
-}
-
 /*
  * The scheduler is told that the two run in turn, and need not interrupt another
  * processor. It can only be told so by a wait queue.
@@ -110,23 +73,45 @@ static void wake_sync(struct task_struct *task)
 }
 
 /**
- * bus1_space_wake_chosen() - see bus1_space_wake_picked()
- * @space:	space in whose queue something can be received
- * @task:	thread, or NULL
+ * bus1_space_wake_task() - wake a thread that waits for something of a space
+ * @task:	thread, which cannot leave before the lock is released that the caller
+ *		holds
  * @sync:	whether the caller is about to sleep, or to receive
  */
-void bus1_space_wake_chosen(struct bus1_space *space, struct task_struct *task,
-			    bool sync)
+void bus1_space_wake_task(struct task_struct *task, bool sync)
 {
-	if (task && sync)
+	if (sync)
 		wake_sync(task);
-	else if (task)
+	else
 		wake_up_state(task, TASK_INTERRUPTIBLE);
-	if (task)
-		put_task_struct(task);
-	if (waitqueue_active(&space->pollers))
-		wake_up_interruptible_poll(&space->pollers,
-					   EPOLLIN | EPOLLRDNORM);
+}
+
+static void wake_waiter_locked(struct bus1_space *space,
+			       struct bus1_waiter *waiter, bool sync)
+{
+	atomic_inc(&space->n_coming);
+	bus1_space_wake_task(waiter->task, sync);
+	/* Last: then the waiter may be gone. Pairs with bus1_space_end_wait(). */
+	list_del_init_careful(&waiter->link);
+}
+
+/**
+ * bus1_space_wake_one_locked() - see bus1_space_wake_locked()
+ * @space:	space whose @data is held, with receivers
+ * @sync:	as there
+ *
+ * For each entry one receiver comes, so nobody is woken as long as there are not
+ * more entries than receivers on their way.
+ */
+void bus1_space_wake_one_locked(struct bus1_space *space, bool sync)
+{
+	lockdep_assert_held(&space->data);
+
+	if (space->queue.n_committed > atomic_read(&space->n_coming))
+		wake_waiter_locked(space,
+				   list_first_entry(&space->receivers,
+						    struct bus1_waiter, link),
+				   sync);
 }
 
 /**
@@ -135,12 +120,10 @@ void bus1_space_wake_chosen(struct bus1_space *space, struct task_struct *task,
  */
 void bus1_space_wake(struct bus1_space *space)
 {
-	struct task_struct *task;
-
 	spin_lock(&space->data);
-	task = bus1_space_pick_locked(space);
+	bus1_space_wake_locked(space, false);
 	spin_unlock(&space->data);
-	bus1_space_wake_picked(space, task, false);
+	bus1_space_wake_pollers(space);
 }
 
 /**
@@ -150,15 +133,10 @@ void bus1_space_wake(struct bus1_space *space)
 void bus1_space_wake_all(struct bus1_space *space)
 {
 	struct bus1_waiter *waiter, *next;
-	struct task_struct *task;
 
 	spin_lock(&space->data);
-	list_for_each_entry_safe(waiter, next, &space->receivers, link) {
-		task = get_task_struct(waiter->task);
-		pick_locked(space, waiter);
-		wake_up_state(task, TASK_INTERRUPTIBLE);
-		put_task_struct(task);
-	}
+	list_for_each_entry_safe(waiter, next, &space->receivers, link)
+		wake_waiter_locked(space, waiter, false);
 	spin_unlock(&space->data);
 	wake_up_interruptible_all(&space->pollers);
 }
@@ -197,8 +175,6 @@ void bus1_space_end_wait(struct bus1_space *space, struct bus1_waiter *waiter)
 		spin_unlock(&space->data);
 	}
 	atomic_dec(&space->n_coming);
-	/* Orders it before a look at @receivers without the lock, in recv.c. */
-	smp_mb__after_atomic();
 }
 
 /**

@@ -7,6 +7,7 @@
 
 #include <linux/kref.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/rbtree.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
@@ -65,8 +66,6 @@ struct bus1_waiter {
  * @down:	nothing is accepted any more, for ever; set under @local and
  *		@data, read under either
  * @queued_bytes: bytes of the messages in @queue; @data
- * @n_staged:	messages on @queue between stage and commit; @data, waited for
- *		as a variable once @down
  */
 struct bus1_space {
 	struct kref ref;
@@ -96,7 +95,6 @@ struct bus1_space {
 	struct bus1_reply *spare_reply;
 	struct bus1_handle *spare_handle;
 	bool down;
-	size_t n_staged;
 };
 
 void bus1_space_init(struct bus1_space *space, struct ucounts *user,
@@ -104,9 +102,8 @@ void bus1_space_init(struct bus1_space *space, struct ucounts *user,
 void bus1_space_put(struct bus1_space *space);
 void bus1_space_wake(struct bus1_space *space);
 void bus1_space_wake_all(struct bus1_space *space);
-struct task_struct *bus1_space_choose_locked(struct bus1_space *space);
-void bus1_space_wake_chosen(struct bus1_space *space, struct task_struct *task,
-			    bool sync);
+void bus1_space_wake_one_locked(struct bus1_space *space, bool sync);
+void bus1_space_wake_task(struct task_struct *task, bool sync);
 void bus1_space_wait_locked(struct bus1_space *space, struct bus1_waiter *waiter);
 void bus1_space_end_wait(struct bus1_space *space, struct bus1_waiter *waiter);
 void bus1_space_lock_again(struct bus1_space *a, struct bus1_space *b);
@@ -146,30 +143,29 @@ static inline void bus1_space_unlock_two(struct bus1_space *a,
 }
 
 /**
- * bus1_space_pick_locked() - choose a receiver to wake
- * @space:	space whose @data is held
+ * bus1_space_wake_locked() - wake a receiver, if one is needed
+ * @space:	space in whose queue something was committed; its @data is held
+ * @sync:	whether the caller is about to sleep, or to receive
  *
- * Return: the thread, referenced, for bus1_space_wake_picked(); or NULL.
+ * Under the lock, so that no wake is left to somebody who may lose the processor.
+ * bus1_space_wake_pollers() is to follow.
  */
-static inline struct task_struct *
-bus1_space_pick_locked(struct bus1_space *space)
+static inline void bus1_space_wake_locked(struct bus1_space *space, bool sync)
 {
-	return list_empty(&space->receivers) ? NULL :
-					       bus1_space_choose_locked(space);
+	if (!list_empty(&space->receivers))
+		bus1_space_wake_one_locked(space, sync);
 }
 
 /**
- * bus1_space_wake_picked() - wake who was chosen, and all pollers
- * @space:	space in whose queue something can be received
- * @task:	what bus1_space_pick_locked() returned; @data was released since
- * @sync:	whether the caller is about to sleep, or to receive
+ * bus1_space_wake_pollers() - wake who polls
+ * @space:	space in whose queue something was committed; no lock is held
  */
-static inline void bus1_space_wake_picked(struct bus1_space *space,
-					  struct task_struct *task, bool sync)
+static inline void bus1_space_wake_pollers(struct bus1_space *space)
 {
 	/* Who polls looks at the queue under @data once it can be seen here. */
-	if (task || waitqueue_active(&space->pollers))
-		bus1_space_wake_chosen(space, task, sync);
+	if (waitqueue_active(&space->pollers))
+		wake_up_interruptible_poll(&space->pollers,
+					   EPOLLIN | EPOLLRDNORM);
 }
 
 /**

@@ -6,9 +6,10 @@
 /**
  * DOC: teardown
  *
- * Disconnecting marks the peer down, which stops what is new; waits for what is
- * between stage and commit; and empties the peer. Resetting only empties it, so
- * others go on sending meanwhile: what they commit later stays.
+ * Disconnecting marks the peer down, which stops what is new, and empties the peer.
+ * The end of its nodes takes back what others have staged. Resetting only empties it, so
+ * others go on sending meanwhile: what they commit later stays. Neither waits for
+ * anybody else's transaction.
  *
  * All that is emptied belongs to the peer, so its local lock is held throughout;
  * the data lock never for more than BUS1_BATCH steps.
@@ -16,7 +17,6 @@
 
 #include <linux/bug.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
 #include "destroy.h"
 #include "teardown.h"
@@ -24,7 +24,7 @@
 static bool is_own_live(const struct bus1_handle *handle)
 {
 	return bus1_handle_is_own(handle) &&
-	       handle->node->state == BUS1_NODE_LIVE;
+	       bus1_node_is_live(handle->node);
 }
 
 /* Mark, or unmark, our live nodes that the seed carries; only while @local is held. */
@@ -41,30 +41,24 @@ static void mark_pinned(struct bus1_peer *peer, bool marked)
 	}
 }
 
+/*
+ * One after the other, so that the holders of one do not wait for all. Others may have
+ * ended some of them, if the peer is down.
+ */
 static void destroy_nodes(struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
-	struct bus1_node *nodes[BUS1_BATCH];
-	struct bus1_victims victims = { .nodes = nodes };
 	struct bus1_handle *handle;
 	u64 id = 0;
-	size_t n;
 
-	do {
-		n = 0;
-		while (n < BUS1_BATCH &&
-		       (handle = bus1_handle_after(space, id))) {
-			id = handle->id + 1;
-			if (!is_own_live(handle) || handle->marked)
-				continue;
-			handle->node->flushed = true;
-			nodes[n++] = handle->node;
-		}
-		victims.n_nodes = n;
-		if (n)
-			bus1_destroy(space, &victims, true);
+	while ((handle = bus1_handle_after(&peer->space, id))) {
+		id = handle->id + 1;
+		if (!bus1_handle_is_own(handle) || handle->marked ||
+		    bus1_node_is_dead(handle->node))
+			continue;
+		handle->node->flushed = true;
+		bus1_node_end(handle->node);
 		cond_resched();
-	} while (n);
+	}
 }
 
 /* What came and was not received is thrown away. */
@@ -82,46 +76,41 @@ static void drop_decided(struct bus1_space *space, struct bus1_reply *reply)
 		bus1_reply_cancelled_locked(reply);
 	}
 	spin_unlock(&space->data);
-	if (!decided)
-		return;
 	bus1_message_free(message);
-	bus1_reply_forget(reply);
 }
 
-static bool cancel_open(struct bus1_space *space, struct bus1_reply *reply)
+/*
+ * Returns false for a request that is not committed yet: it stays, and its sender finds
+ * the peer as it is then.
+ */
+static bool cancel_request(struct bus1_space *space, struct bus1_reply *reply)
 {
-	bool open;
+	bool committed;
 
 	spin_lock(&space->data);
-	open = bus1_cancel_locked(reply);
+	if (reply->state == BUS1_REPLY_OPEN)
+		bus1_cancel_locked(reply);
+	committed = reply->state != BUS1_REPLY_NEW;
 	spin_unlock(&space->data);
-	return open;
+	if (committed)
+		bus1_reply_end(reply);
+	return committed;
 }
 
-/* A request that is not committed yet stays, and finds the peer as it is then. */
 static void cancel_requests(struct bus1_peer *peer)
 {
 	struct bus1_space *space = &peer->space;
-	struct bus1_reply *replies[BUS1_BATCH], *reply;
-	struct bus1_victims victims = { .replies = replies };
+	struct bus1_reply *reply;
 	u64 id = 0;
-	size_t n;
 
-	do {
-		n = 0;
-		while (n < BUS1_BATCH &&
-		       (reply = bus1_reply_awaited_after(space, id))) {
-			id = reply->id + 1;
-			if (cancel_open(space, reply))
-				replies[n++] = reply;
-			else
-				drop_decided(space, reply);
-		}
-		victims.n_replies = n;
-		if (n)
-			bus1_destroy(space, &victims, true);
+	while ((reply = bus1_reply_awaited_after(space, id))) {
+		id = reply->id + 1;
+		if (!cancel_request(space, reply))
+			continue;
+		drop_decided(space, reply);
+		bus1_reply_forget(reply);
 		cond_resched();
-	} while (n);
+	}
 }
 
 static void drop_replies(struct bus1_peer *peer)
@@ -184,7 +173,10 @@ static void drop_message(struct bus1_message *message)
 	bus1_node_put(dest);
 }
 
-/* Messages that come in from now on stay. */
+/*
+ * Messages that come in from now on stay, and those that are staged. If the peer is
+ * down there are neither: its nodes are dead.
+ */
 static void drop_messages(struct bus1_peer *peer)
 {
 	struct bus1_space *space = &peer->space;
@@ -303,16 +295,6 @@ static bool mark_down(struct bus1_peer *peer)
 	return first;
 }
 
-/* Pairs with bus1_peer_begin() and with leg.c, unstage_dest_locked(). */
-static void settle_peer(struct bus1_peer *peer)
-{
-	/* The mark is set before the count is looked at. */
-	smp_mb();
-	wait_var_event(&peer->n_active, !atomic_read_acquire(&peer->n_active));
-	wait_var_event(&peer->space.n_staged,
-		       !smp_load_acquire(&peer->space.n_staged));
-}
-
 static struct bus1_reply *find_doomed(struct bus1_space *space)
 {
 	struct bus1_reply *reply;
@@ -355,7 +337,6 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 		return -ESHUTDOWN;
 
 	bus1_space_wake_all(&peer->space);
-	settle_peer(peer);
 
 	mutex_lock(&peer->space.local);
 	drop_seed(peer);

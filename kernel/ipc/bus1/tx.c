@@ -1,122 +1,194 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bus1: one transaction over many peers
+ * bus1: one transaction over many peers, which anybody can finish
  */
 
 /**
  * DOC: transactions
  *
- * The steps are explained in queue.c, "order". Between the first stage and the
- * last commit a transaction touches no user memory, allocates nothing and does
- * not wait: a staged entry holds up all that is behind it in its queue. For the
- * same reason preemption is off, except for a moment every BUS1_BATCH steps.
+ * The steps are explained in queue.c, "order". Between two of them a task can lose
+ * the processor for as long as its priority has it, or be stopped. So nobody
+ * ever waits for a transaction. The rule is: postpone before it is fixed, help after
+ * it.
+ *
+ * One word decides. While it is even the transaction is open, and the word is the
+ * highest clock noted. A cmpxchg sets its lowest bit and so fixes the timestamp, and
+ * fails if anything changed since its author saw that everything is staged::
+ *
+ *	author				receiver, with something behind the entry
+ *	read word; all is staged
+ *					lock; raise word; entry moves back; unlock
+ *	cmpxchg fails; look again
+ *
+ * or::
+ *
+ *	cmpxchg
+ *					lock; word is fixed; unlock
+ *					move all entries
+ *	move what is left
+ *
+ * Steps are idempotent, and each is taken under the lock of one peer, so any number of
+ * walkers can go over the destinations at once. They go in array order: so two
+ * entries of one transaction in one queue are moved in that order by whomever.
+ *
+ * Wakes are never left to somebody who may have stopped. A blocked receiver is woken
+ * under the lock under which its entry is moved. Who polls is woken without it, since
+ * there may be many; that step is noted apart (BUS1_STEP_WOKEN), a walker that finds it
+ * missing makes it, and the event is placed after it.
+ *
+ * Bounds. A receive moves each open entry in front of it once and does no more than
+ * the rest of each fixed one. An author is made to look again once per postponement,
+ * of which a receiver makes fewer and fewer, as the gap doubles.
+ *
+ * A transaction is placed, or is given up by its author, while somebody is walking;
+ * who comes later finds @walkers at 0 and has nothing to do.
  */
 
-#include <linux/preempt.h>
-#include <linux/sched.h>
+#include <linux/bug.h>
+#include <linux/minmax.h>
+#include <linux/slab.h>
 
+#include "limits.h"
 #include "tx.h"
 
-/* With PREEMPT_RT spin locks sleep, and priorities are inherited by them. */
-static void hold_cpu(void)
-{
-	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
-		preempt_disable();
-}
-
-static void yield_cpu(void)
-{
-	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
-		preempt_enable();
-}
-
 /**
- * bus1_tx_begin() - begin a transaction
- * @tx:		transaction
+ * bus1_tx_init() - begin a transaction
+ * @tx:		transaction; the caller is its first walker
+ * @walk:	see &struct bus1_tx
+ * @end:	see &struct bus1_tx
  */
-void bus1_tx_begin(struct bus1_tx *tx)
+void bus1_tx_init(struct bus1_tx *tx, void (*walk)(struct bus1_tx *tx),
+		  void (*end)(struct bus1_tx *tx))
 {
-	tx->clock = 0;
-	tx->timestamp = 0;
-	tx->steps = 0;
-	hold_cpu();
+	atomic64_set(&tx->word, 0);
+	refcount_set(&tx->walkers, 1);
+	refcount_set(&tx->ref, 1);
+	tx->gap = 0;
+	tx->placed = false;
+	tx->walk = walk;
+	tx->end = end;
 }
 
 /**
- * bus1_tx_step() - count a step of a transaction
- * @tx:		transaction; no lock is held
- */
-void bus1_tx_step(struct bus1_tx *tx)
-{
-	if (++tx->steps % BUS1_BATCH)
-		return;
-	yield_cpu();
-	cond_resched();
-	hold_cpu();
-}
-
-/**
- * bus1_tx_end() - end a transaction, all of whose entries are committed or removed
+ * bus1_tx_note() - note a clock
  * @tx:		transaction
+ * @clock:	clock, even; the timestamp will be above it
+ *
+ * Return: false if the transaction is fixed.
  */
-void bus1_tx_end(struct bus1_tx *tx)
+bool bus1_tx_note(struct bus1_tx *tx, u64 clock)
 {
-	yield_cpu();
+	s64 word = atomic64_read(&tx->word);
+
+	do {
+		if (word & 1)
+			return false;
+		if (word >= (s64)clock)
+			return true;
+	} while (!atomic64_try_cmpxchg(&tx->word, &word, clock));
+	return true;
 }
 
 /**
- * bus1_tx_stage_locked() - stage an entry
+ * bus1_tx_touch() - make the author of an open transaction look again
  * @tx:		transaction
- * @space:	receiver whose @data is held
+ *
+ * A full barrier: what the caller stored before can be seen by whoever looks again.
+ *
+ * Return: false if the transaction is fixed.
+ */
+bool bus1_tx_touch(struct bus1_tx *tx)
+{
+	s64 word = atomic64_read(&tx->word);
+
+	do {
+		if (word & 1)
+			return false;
+	} while (!atomic64_try_cmpxchg(&tx->word, &word, word + 2));
+	return true;
+}
+
+/**
+ * bus1_tx_postpone() - let a staged entry wait behind what is committed
+ * @tx:		transaction of @entry
+ * @queue:	queue whose lock is held
+ * @entry:	entry staged on @queue, in front of one that is committed
+ *
+ * Each time the entry moves twice as far, so that one who is stopped costs a receiver
+ * little.
+ *
+ * Return: false if the transaction is fixed, and the caller is to help.
+ */
+bool bus1_tx_postpone(struct bus1_tx *tx, struct bus1_queue *queue,
+		      struct bus1_entry *entry)
+{
+	u32 gap = READ_ONCE(tx->gap);
+	u64 clock = queue->clock + gap;
+
+	if (!bus1_tx_note(tx, clock))
+		return false;
+	bus1_queue_postpone(queue, entry, clock + 1);
+	WRITE_ONCE(tx->gap, clamp_t(u32, gap * 2, 2, BUS1_GAP_MAX));
+	return true;
+}
+
+/**
+ * bus1_tx_stage() - stage an entry (step S)
+ * @tx:		open transaction, of which this entry is not staged yet
+ * @queue:	queue whose lock is held
  * @entry:	entry
  */
-void bus1_tx_stage_locked(struct bus1_tx *tx, struct bus1_space *space,
-			  struct bus1_entry *entry)
+void bus1_tx_stage(struct bus1_tx *tx, struct bus1_queue *queue,
+		   struct bus1_entry *entry)
 {
-	lockdep_assert_held(&space->data);
-
-	tx->clock = max(tx->clock, bus1_queue_stage(&space->queue, entry,
-						    bus1_tx_key(tx)));
+	entry->tx = tx;
+	bus1_queue_stage(queue, entry, (unsigned long)tx);
+	/* Nobody fixes what is not staged everywhere. */
+	WARN_ON_ONCE(!bus1_tx_note(tx, queue->clock));
 }
 
 /**
- * bus1_tx_fix() - fix the timestamp of a transaction that is staged everywhere
- * @tx:		transaction
- * @space:	who sends
- */
-void bus1_tx_fix(struct bus1_tx *tx, struct bus1_space *space)
-{
-	spin_lock(&space->data);
-	tx->timestamp = max(tx->clock, space->queue.clock) + 2;
-	bus1_queue_sync(&space->queue, tx->timestamp);
-	spin_unlock(&space->data);
-}
-
-/**
- * bus1_tx_sync() - let a receiver hear of the timestamp
+ * bus1_tx_move() - give an entry its final place (step M)
  * @tx:		transaction that is fixed
- * @space:	receiver
+ * @queue:	queue whose lock is held
+ * @entry:	entry staged on @queue
  */
-void bus1_tx_sync(struct bus1_tx *tx, struct bus1_space *space)
+void bus1_tx_move(struct bus1_tx *tx, struct bus1_queue *queue,
+		  struct bus1_entry *entry)
 {
-	spin_lock(&space->data);
-	bus1_queue_sync(&space->queue, tx->timestamp);
-	spin_unlock(&space->data);
+	bus1_queue_commit(queue, entry, bus1_tx_get_place(tx).timestamp);
 }
 
 /**
- * bus1_tx_commit_locked() - commit an entry
- * @tx:		transaction that every receiver has heard the timestamp of
- * @space:	receiver whose @data is held
- * @entry:	entry staged on @space
+ * bus1_tx_leave() - end what bus1_tx_enter() began
+ * @tx:		transaction; may be gone afterwards
  *
- * Return: true if @space is to be woken, bus1_space_wake(), without the lock.
+ * May sleep.
  */
-bool bus1_tx_commit_locked(struct bus1_tx *tx, struct bus1_space *space,
-			   struct bus1_entry *entry)
+void bus1_tx_leave(struct bus1_tx *tx)
 {
-	lockdep_assert_held(&space->data);
+	if (refcount_dec_and_test(&tx->walkers))
+		tx->end(tx);
+}
 
-	bus1_queue_commit(&space->queue, entry, tx->timestamp);
-	return bus1_queue_peek(&space->queue);
+/**
+ * bus1_tx_help() - finish a transaction
+ * @tx:		transaction that the caller entered; may be gone afterwards
+ *
+ * May sleep. Takes the data locks of its destinations, one at a time.
+ */
+void bus1_tx_help(struct bus1_tx *tx)
+{
+	tx->walk(tx);
+	bus1_tx_leave(tx);
+}
+
+/**
+ * bus1_tx_put() - put a reference to a transaction on the heap
+ * @tx:		transaction, at the start of what was allocated
+ */
+void bus1_tx_put(struct bus1_tx *tx)
+{
+	if (refcount_dec_and_test(&tx->ref))
+		kfree(tx);
 }

@@ -11,7 +11,7 @@
 
 enum rival {
 	DEADLINE, SIGNAL, CANCEL, FLUSH, DISCONNECT,
-	RELEASE, SHUT_SERVER, TRANSFER, MESSAGE, RECEIVER,
+	RELEASE, SHUT_SERVER, MESSAGE, RECEIVER,
 };
 
 enum waits { BY_CALL, BY_NAME, NOT };
@@ -39,7 +39,6 @@ FIXTURE_VARIANT_ADD(race, call_flush) { FLUSH, BY_CALL };
 FIXTURE_VARIANT_ADD(race, call_disconnect) { DISCONNECT, BY_CALL };
 FIXTURE_VARIANT_ADD(race, call_release) { RELEASE, BY_CALL };
 FIXTURE_VARIANT_ADD(race, call_server_disconnect) { SHUT_SERVER, BY_CALL };
-FIXTURE_VARIANT_ADD(race, call_transfer) { TRANSFER, BY_CALL };
 FIXTURE_VARIANT_ADD(race, call_message) { MESSAGE, BY_CALL };
 FIXTURE_VARIANT_ADD(race, call_receiver) { RECEIVER, BY_CALL };
 FIXTURE_VARIANT_ADD(race, name_deadline) { DEADLINE, BY_NAME };
@@ -55,7 +54,6 @@ FIXTURE_VARIANT_ADD(race, queue_flush) { FLUSH, NOT };
 FIXTURE_VARIANT_ADD(race, queue_disconnect) { DISCONNECT, NOT };
 FIXTURE_VARIANT_ADD(race, queue_release) { RELEASE, NOT };
 FIXTURE_VARIANT_ADD(race, queue_server_disconnect) { SHUT_SERVER, NOT };
-FIXTURE_VARIANT_ADD(race, queue_transfer) { TRANSFER, NOT };
 FIXTURE_VARIANT_ADD(race, queue_message) { MESSAGE, NOT };
 
 FIXTURE_SETUP(race)
@@ -123,9 +121,6 @@ static int act(struct _test_data_race *s, enum rival rival)
 		return release_one(s->t.server.fd, s->h);
 	case SHUT_SERVER:
 		return sys_disconnect(s->t.server.fd, 0);
-	case TRANSFER:
-		return sys_transfer(s->t.server.fd, s->t.worker.fd, &s->h,
-				    &s->moved, 1, 0);
 	case MESSAGE:
 		return send_handles(s->t.server.fd, s->t.to_worker, &s->h, 1);
 	case RECEIVER:
@@ -335,7 +330,7 @@ TEST_F_TIMEOUT(race, of_a_reply_ends_one_way, 120)
 		ASSERT_TRUE(start_go(&self->start, self->turn, n));
 		JOIN(&w[1]);
 		JOIN(&w[2]);
-		if (self->replied && (rival == TRANSFER || rival == MESSAGE))
+		if (self->replied && rival == MESSAGE)
 			reply_from_worker(self, rival);
 		if (waits != NOT)
 			JOIN(&w[0]);

@@ -2,26 +2,19 @@
 /*
  * bus1 selftests: reply handles that are passed on
  *
- * A handle moves, in a message or by a transfer: who passed it on does not have
+ * A handle moves, in a message and in nothing else: who passed it on does not have
  * it any more, and however far it went, there is one reply or one drop.
  */
 #include "reply.h"
-
-enum means { MESSAGE, TRANSFER };
 
 /*
  * Passes @h of @from on to @to, where @node is @from's handle to; returns the
  * handle there, or INVALID.
  */
 static __u64 pass_on(const struct peer *from, __u64 h, __u64 node,
-		     const struct peer *to, enum means means)
+		     const struct peer *to)
 {
-	__u64 out = INVALID;
-
-	if (means == MESSAGE)
-		return send_handles(from->fd, node, &h, 1) ? INVALID :
-		       take_handle(to);
-	return sys_transfer(from->fd, to->fd, &h, &out, 1, 0) ? INVALID : out;
+	return send_handles(from->fd, node, &h, 1) ? INVALID : take_handle(to);
 }
 
 FIXTURE(move) {
@@ -30,13 +23,6 @@ FIXTURE(move) {
 	__u64 h;
 	struct bus1_recv_args r;
 };
-
-FIXTURE_VARIANT(move) {
-	enum means means;
-};
-
-FIXTURE_VARIANT_ADD(move, by_message) { MESSAGE };
-FIXTURE_VARIANT_ADD(move, by_transfer) { TRANSFER };
 
 FIXTURE_SETUP(move)
 {
@@ -57,7 +43,7 @@ FIXTURE_TEARDOWN(move)
 /* Gives the server's handle to the worker. */
 #define TO_WORKER()						\
 	pass_on(&self->t.server, self->h, self->t.to_worker,	\
-		&self->t.worker, variant->means)
+		&self->t.worker)
 #define EXPECT_NEXT(type)	EXPECT_TRUE(next_is(&self->t.client, type, ASKED))
 #define EXPECT_IDLE()		EXPECT_TRUE(trio_is_idle(&self->t))
 
@@ -149,7 +135,7 @@ TEST_F(move, there_and_back_gives_a_new_handle)
 	__u64 back = connect_peers(self->server, NODE, self->worker), k, h;
 
 	k = TO_WORKER();
-	h = pass_on(&self->t.worker, k, back, &self->t.server, variant->means);
+	h = pass_on(&self->t.worker, k, back, &self->t.server);
 	ASSERT_NE(INVALID, h);
 	EXPECT_NE(self->h, h);
 	EXPECT_EQ(-ENXIO, release_one(self->worker, k));
@@ -167,8 +153,7 @@ TEST_F(move, often_leads_to_one_reply)
 
 	for (i = 0; i < 50; i++) {
 		k = TO_WORKER();
-		self->h = pass_on(&self->t.worker, k, back, &self->t.server,
-				  i & 1 ? MESSAGE : TRANSFER);
+		self->h = pass_on(&self->t.worker, k, back, &self->t.server);
 		ASSERT_NE(INVALID, self->h);
 	}
 	EXPECT_EQ(0, send_empty(self->server, self->h));
@@ -182,8 +167,7 @@ TEST_F(move, to_the_requester_itself_gives_the_exception)
 {
 	__u64 back = connect_peers(self->client, NODE, self->server), h;
 
-	h = pass_on(&self->t.server, self->h, back, &self->t.client,
-		    variant->means);
+	h = pass_on(&self->t.server, self->h, back, &self->t.client);
 	ASSERT_NE(INVALID, h);
 	EXPECT_EQ(MANAGED, h & 7);
 	EXPECT_NE(ASKED, h);
@@ -200,11 +184,9 @@ TEST_F(move, to_the_requester_and_away_again)
 {
 	__u64 back = connect_peers(self->client, NODE, self->server), h;
 
-	h = pass_on(&self->t.server, self->h, back, &self->t.client,
-		    variant->means);
+	h = pass_on(&self->t.server, self->h, back, &self->t.client);
 	ASSERT_NE(INVALID, h);
-	h = pass_on(&self->t.client, h, self->t.to_server, &self->t.server,
-		    variant->means);
+	h = pass_on(&self->t.client, h, self->t.to_server, &self->t.server);
 	ASSERT_NE(INVALID, h);
 	EXPECT_EQ(MANAGED | REMOTE, h & 7);
 	EXPECT_EQ(0, owed(self->client));
@@ -219,8 +201,7 @@ TEST_F(move, to_the_requester_that_lets_go_is_a_drop)
 {
 	__u64 back = connect_peers(self->client, NODE, self->server), h;
 
-	h = pass_on(&self->t.server, self->h, back, &self->t.client,
-		    variant->means);
+	h = pass_on(&self->t.server, self->h, back, &self->t.client);
 	ASSERT_NE(INVALID, h);
 	EXPECT_EQ(0, release_one(self->client, h));
 	EXPECT_NEXT(BUS1_MSG_REPLY_DROPPED);
@@ -232,7 +213,7 @@ TEST_F(move, to_the_requester_that_is_flushed_leaves_nothing)
 	__u64 back = connect_peers(self->client, NODE, self->server);
 
 	EXPECT_NE(INVALID, pass_on(&self->t.server, self->h, back,
-				   &self->t.client, variant->means));
+				   &self->t.client));
 	EXPECT_EQ(0, flush(self->client));
 	EXPECT_TRUE(peer_is_clean(self->client));
 	EXPECT_TRUE(is_empty(&self->t.client));
@@ -382,75 +363,48 @@ TEST_F(letter, may_be_a_request_itself)
 	EXPECT_TRUE(trio_is_idle(&self->t));
 }
 
-/* In a reply it counts like any handle of what was paid for. */
-FIXTURE(enclosed) {
-	struct trio t;
-	int client, server, worker;
-	__u64 h;		/* the server owes it to the client */
-	__u64 k;		/* and this one to the worker */
-	struct bus1_recv_args r;
-};
-
-FIXTURE_VARIANT(enclosed) {
-	int room;		/* for handles, in the reply to the client */
-};
-
-FIXTURE_VARIANT_ADD(enclosed, without_room) { 0 };
-FIXTURE_VARIANT_ADD(enclosed, with_room) { 1 };
-
-FIXTURE_SETUP(enclosed)
+/* Nobody but the two who agree to it in a message has to do with a move. */
+TEST_F(letter, is_the_only_way)
 {
-	__u64 to;
+	__u64 h[2] = { self->h, NODE }, to, k, out[2];
 
-	ASSERT_EQ(0, trio_open(&self->t));
-	self->client = self->t.client.fd;
-	self->server = self->t.server.fd;
-	self->worker = self->t.worker.fd;
+	EXPECT_EQ(-EINVAL, sys_transfer(self->server, self->worker, h, out, 1,
+					0));
+	EXPECT_EQ(-EINVAL, sys_transfer(self->server, self->worker, h, out, 2,
+					0));
+	EXPECT_EQ(-EINVAL, sys_transfer(self->server, -1, h, out, 1, 0));
+	/* Nor goes one in a reply, whatever was paid for. */
 	to = connect_peers(self->server, NODE, self->worker);
-	ASSERT_EQ(0, ask_for(self->client, self->t.to_server, ASKED, ROOM,
-			     variant->room, 0));
-	self->h = take(&self->t.server);
-	ASSERT_EQ(0, ask(self->worker, to, ASKED));
-	self->k = take(&self->t.server);
-	ASSERT_NE(INVALID, self->k);
-}
-
-FIXTURE_TEARDOWN(enclosed)
-{
-	trio_close(&self->t);
-}
-
-TEST_F(enclosed, in_a_reply_is_accepted_or_kept)
-{
-	int r = send_handles(self->server, self->h, &self->k, 1);
-
-	EXPECT_EQ(variant->room ? 0 : -EMSGSIZE, r);
-	if (r) {
-		EXPECT_EQ(0, send_empty(self->server, self->h));
-		EXPECT_EQ(0, send_empty(self->server, self->k));
-		EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, ASKED));
-		EXPECT_TRUE(next_is(&self->t.worker, BUS1_MSG_DATA, ASKED));
-		return;
-	}
-	self->k = take_handle(&self->t.client);
-	EXPECT_EQ(1, owed(self->client));
-	EXPECT_TRUE(is_empty(&self->t.worker));
-	EXPECT_EQ(self->t.at_client.handles, usage_of(self->client).handles);
-	EXPECT_EQ(0, send_empty(self->client, self->k));
+	ASSERT_EQ(0, ask_for(self->worker, to, ASKED, ROOM, 2, 0));
+	k = take(&self->t.server);
+	ASSERT_NE(INVALID, k);
+	EXPECT_EQ(-EINVAL, send_handles(self->server, k, &self->h, 1));
+	EXPECT_EQ(-EINVAL, send_handles(self->server, k, h, 2));
+	EXPECT_EQ(-EINVAL, send_handles(self->server, k, &k, 1));
+	EXPECT_EQ(2, owed(self->server));
+	EXPECT_EQ(0, send_empty(self->server, k));
+	EXPECT_EQ(0, send_empty(self->server, self->h));
 	EXPECT_TRUE(next_is(&self->t.worker, BUS1_MSG_DATA, ASKED));
-	EXPECT_TRUE(usage_is(self->client, &self->t.at_client));
-	EXPECT_TRUE(usage_is(self->server, &self->t.at_server));
+	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, ASKED));
+	EXPECT_EQ(0, release_one(self->worker, to));
+	EXPECT_TRUE(trio_is_idle(&self->t));
 }
 
-TEST_F(enclosed, in_a_reply_that_nobody_reads_is_dropped)
+/* Who publishes handles can tell one that is gone after its first use. */
+TEST_F(letter, shows_a_handle_that_says_what_it_is)
 {
-	if (send_handles(self->server, self->h, &self->k, 1)) {
-		EXPECT_EQ(0, variant->room);
-		EXPECT_EQ(0, release_one(self->server, self->k));
-	}
-	peer_close(&self->t.client);
-	EXPECT_TRUE(next_is(&self->t.worker, BUS1_MSG_REPLY_DROPPED, ASKED));
-	EXPECT_TRUE(is_empty(&self->t.worker));
+	__u64 x[2] = { NODE, self->h };
+	const __u64 *h;
+
+	EXPECT_TRUE(self->h & BUS1_HANDLE_FLAG_REPLY);
+	EXPECT_TRUE(self->h & BUS1_HANDLE_FLAG_MANAGED);
+	EXPECT_FALSE(self->t.to_worker & BUS1_HANDLE_FLAG_REPLY);
+	ASSERT_EQ(0, send_handles(self->server, self->t.to_worker, x, 2));
+	ASSERT_EQ(0, recv_msg(&self->t.worker, &self->r));
+	ASSERT_EQ(2, self->r.n_handles);
+	h = msg_handles(&self->t.worker, &self->r);
+	EXPECT_FALSE(h[0] & BUS1_HANDLE_FLAG_REPLY);
+	EXPECT_TRUE(h[1] & BUS1_HANDLE_FLAG_REPLY);
 }
 
 TEST_HARNESS_MAIN

@@ -164,9 +164,9 @@ TEST_F(stall, of_a_reply_does_not_stop_a_move)
 	__u64 out = INVALID;
 
 	STALL_REPLY();
-	EXPECT_EQ(0, sys_transfer(self->server, self->t.worker.fd, &self->h,
-				  &out, 1, 0));
+	ASSERT_EQ(0, send_handles(self->server, self->t.to_worker, &self->h, 1));
 	END_STALL(-ENXIO);
+	out = take_handle(&self->t.worker);
 	EXPECT_EQ(0, send_empty(self->t.worker.fd, out));
 	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, ASKED));
 	EXPECT_TRUE(trio_is_idle(&self->t));

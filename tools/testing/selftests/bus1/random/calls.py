@@ -4,7 +4,7 @@
 import copy
 
 from state import (
-    ANY, BYTES, CANCELLED, DATA, DEFAULT_LIMITS, HANDLE_MAX, INT_MAX, INVALID,
+    ANY, ARRAY, DATA, DEFAULT_LIMITS, HANDLE_MAX, INT_MAX, INVALID,
     LOOSE, NEW, OWN, PENDING, SILENT, Bus, Mismatch, Node, Peer, Request)
 
 LIMITS_SIZE, INFO_SIZE, PAGE_SIZE = 32, 112, 4096
@@ -139,7 +139,6 @@ class Calls(Bus):
         if not self.settle(res, self.bad_fd(args), errors, self.shut(peer),
                            late=late):
             return
-        self.pin_slack(peer, num(res, 'used_inflight_bytes'))
         low, high = peer.n_queued()
         live = sum(1 for n in peer.handles
                    if n.owner is peer and n.died is None)
@@ -149,8 +148,7 @@ class Calls(Bus):
             'n_sent': peer.n_sent, 'n_received': peer.n_received}
         for r, name in enumerate(LIMIT_NAMES):
             expected['max_' + name] = peer.limits[r]
-            if r != BYTES:
-                expected['used_' + name] = peer.used[r]
+            expected['used_' + name] = peer.used[r]
         for key, value in expected.items():
             self.same(res, key, value)
         if not low <= num(res, 'n_queued', -1) <= high:
@@ -162,19 +160,6 @@ class Calls(Bus):
         if number in taken or peer.number not in (None, number):
             raise Mismatch("the peer's own id", 'id=' + res['id'])
         peer.number = number
-
-    def pin_slack(self, peer, used):
-        """used_inflight_bytes, and what it tells about failed replies."""
-        low, slack = peer.used[BYTES], peer.slack()
-        if not low <= used <= low + slack:
-            raise Mismatch('used_inflight_bytes=%d%s' % (
-                low, '..%d' % (low + slack) if slack else ''), str(used))
-        loose = [s for s in peer.slices.values() if s.slack]
-        loose += [e.what for e in peer.queue if e.kind == DATA and e.what.slack]
-        if len(loose) == 1:
-            loose[0].size += used - low
-            loose[0].slack = 0
-            peer.used[BYTES] = used
 
     def same(self, res, key, value):
         if num(res, key, -2) != value:
@@ -292,12 +277,14 @@ class Calls(Bus):
             return
         quiet = num(args, 'flags') & 1
         for what in doomed:
-            if isinstance(what, Request):
-                self.cancel(what, ANY)
-                continue
-            self.destroy(what, ANY, not quiet)
-            if quiet:
+            if isinstance(what, Node):
+                self.destroy(what, ANY, not quiet)
+            if quiet and isinstance(what, Node):
                 self.release(peer, peer.handles[what], 1, ANY)
+        for what in doomed:
+            if isinstance(what, Request):
+                self.place += 1         # an event of its own
+                self.cancel(what, ARRAY)
 
     def why_not_destroy(self, peer, ident, doomed):
         req = peer.requests.get(ident)
@@ -341,9 +328,8 @@ class Calls(Bus):
         wrong, maybe, new, whats, full = set(), (), {}, [], set()
         if not bad and not errors:
             whats = [self.resolve(src, i, new, wrong) for i in ids]
-            moved = [w for w in whats if isinstance(w, Request)]
-            if moved and (src is dst or len(set(moved)) < len(moved)):
-                wrong.add('EINVAL')
+            if any(isinstance(w, Request) for w in whats):
+                wrong.add('EINVAL')     # it moves in messages only
             if not wrong:
                 full = self.transfer_charges(src, dst, new, whats)
         late = ()
@@ -374,15 +360,9 @@ class Calls(Bus):
         return full
 
     def transfer_one(self, dst, what, ident, name):
-        dead = (what.died is not None if isinstance(what, Node) else
-                what.state == CANCELLED)
-        if dead:
-            # a cancelled request's handle stays where it is
+        if what.died is not None:
             if ident != INVALID:
                 raise Mismatch(name + '=INVALID', hex(ident))
-        elif isinstance(what, Request):
-            del what.holder.replies[what.hid]
-            self.show_reply(dst, what, ident, name)
         else:
             if self.show(dst, what, ident, OWN, name):
                 dst.charge(OWN, (0, 1, 0, 0))

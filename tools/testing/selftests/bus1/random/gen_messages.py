@@ -204,15 +204,15 @@ class MessageMoves(Base):
         index = self.dice.below(len(peer.replies) or 1)
         request = peer.replies[index] if peer.replies else None
         args, cargo = self.message(peer, [self.ref("r", index)], 0, [request],
-                                   len(peer.replies) > 1 and index > 1)
+                                   index > 1 and self.dice.chance(0.1))
         if self.dice.chance(0.75) and request:
             # Most budgets are small.
             args["vecs"], args["nv"] = str(self.dice.pick(SMALL)), 1
-        if self.put(op, peer, args, recv) and request:
+        # A reply does not carry reply handles.
+        if self.put(op, peer, args, recv) and request and not cargo[1]:
             peer.replies.remove(request)
             if request.alive and not request.owner.down:
-                request.owner.queue.append((cargo[0] + cargo[1], None,
-                                            request))
+                request.owner.queue.append((cargo[0], None, request))
             if recv is not None:
                 self.received(peer, 0)
         return True

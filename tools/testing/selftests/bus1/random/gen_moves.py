@@ -100,13 +100,11 @@ class HandleMoves(Base):
         if not src:
             return False
         dst = self.any_peer()
-        ids, nodes, moved = [], [], []
+        ids, nodes, refused = [], [], False
         for _ in range(d.weighted(((1, 6), (2, 3), (4, 1)))):
-            if src.replies and dst is not src and len(moved) < len(
-                    src.replies) and d.chance(self.spec["replies"]):
-                index = len(moved)
-                ids.append(self.ref("r", index))
-                moved.append(src.replies[index])
+            if src.replies and d.chance(self.spec["replies"] / 8):
+                ids.append(self.ref("r", d.below(len(src.replies))))
+                refused = True          # it moves in messages only
             elif src.handles:
                 index = self.handle_index(src)
                 ids.append(self.ref("h", index))
@@ -115,11 +113,9 @@ class HandleMoves(Base):
             return False
         if self.add("transfer", {
                 "src": src.name, "dst": dst.name, "ids": ",".join(ids),
-                "n": len(ids), "flags": "0x0"}) and not dst.down:
+                "n": len(ids), "flags": "0x0"}) and not (dst.down or refused):
             for node in nodes:
                 self.show(dst, node)
-            src.replies = [r for r in src.replies if r not in moved]
-            dst.replies += [r for r in moved if r.alive]
         return True
 
     def some(self, have):

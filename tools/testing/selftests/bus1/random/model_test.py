@@ -307,20 +307,20 @@ class ModelTest(unittest.TestCase):
         self.both(start, [
             query('p1', used_handles=3, used_slices=1, used_inflight_bytes=36,
                   used_inflight_fds=1, **cost),
-            got('p0', '0x10', at=3, reply='0x1003'),
-            send('p0', '0x1003', '3'),
+            got('p0', '0x10', at=3, reply='0x100b'),
+            send('p0', '0x100b', '3'),
             query('p1', used_handles=1, used_slices=1, used_inflight_bytes=8,
                   n_queued=1, **cost),
             got('p1', '0x40', n=3, at=6)],
-            [got('p0', '0x10', at=3), got('p0', '0x10', at=3, reply='0x1001'),
-             [got('p0', '0x10', at=3, reply='0x1003'),
-              send('p0', '0x1003', '25')],
+            [got('p0', '0x10', at=3), got('p0', '0x10', at=3, reply='0x1009'),
+             [got('p0', '0x10', at=3, reply='0x100b'),
+              send('p0', '0x100b', '25')],
              ask('p1', '0x103', '0x40')])
 
     def test_dropped(self):
         start = self.PAIR + [ask('p1', '0x103', '0x40'),
-                             got('p0', '0x10', at=3, reply='0x1003'),
-                             array('release', 'p0', '0x1003')]
+                             got('p0', '0x10', at=3, reply='0x100b'),
+                             array('release', 'p0', '0x100b')]
         self.both(start, [query('p1', n_handles=1, used_handles=2, n_sent=1,
                                 n_queued=1), notice('p1', 4, '0x40'),
                           query('p1', n_handles=1, used_handles=1, n_sent=1,
@@ -330,22 +330,22 @@ class ModelTest(unittest.TestCase):
 
     def test_cancel(self):
         start = self.PAIR + [ask('p1', '0x103', '0x40'),
-                             got('p0', '0x10', at=3, reply='0x1003'),
+                             got('p0', '0x10', at=3, reply='0x100b'),
                              array('destroy', 'p1', '0x40')]
         self.both(start, [query('p1', n_handles=1, used_handles=2, n_sent=1),
-                          notice('p0', 2, '0x1003'), empty('p1'),
-                          send('p0', '0x1003', ret='-EHOSTUNREACH'),
-                          array('release', 'p0', '0x1003'),
+                          notice('p0', 2, '0x100b'), empty('p1'),
+                          send('p0', '0x100b', ret='-EHOSTUNREACH'),
+                          array('release', 'p0', '0x100b'),
                           query('p1', n_handles=1, used_handles=1, n_sent=1)],
-                  [notice('p1', 4, '0x40'), send('p0', '0x1003'),
+                  [notice('p1', 4, '0x40'), send('p0', '0x100b'),
                    array('destroy', 'p1', '0x40', '-ESTALE'),
-                   array('destroy', 'p0', '0x1003')])
+                   array('destroy', 'p0', '0x100b')])
 
     def test_overtake(self):
         start = self.PAIR + [
-            ask('p1', '0x103', '0x40'), got('p0', '0x10', at=3, reply='0x1003'),
+            ask('p1', '0x103', '0x40'), got('p0', '0x10', at=3, reply='0x100b'),
             transfer('p1', 'none', '0x24', '0x20'), send('p1', '0x20'),
-            send('p0', '0x1003')]
+            send('p0', '0x100b')]
         fetch = dict(args='dest=0x40', rflags='0x20', at=7)
         self.both(start, [got('p1', '0x40', flags='0x2', over=1, **fetch),
                           got('p1', '0x20', at=6, off='0x8')],
@@ -358,14 +358,19 @@ class ModelTest(unittest.TestCase):
     def test_moving(self):
         start = opened('p0', 'p1', 'p2') + [
             transfer('p0', 'p1', '0x14', '0x103'),
-            ask('p1', '0x103', '0x40'), got('p0', '0x10', at=4, reply='0x1003')]
-        self.both(start, [transfer('p0', 'p2', '0x1003', '0x2003'),
-                          send('p0', '0x1003', ret='-ENXIO'),
-                          send('p2', '0x2003'), got('p1', '0x40', at=8)],
-                  [transfer('p0', 'p1', '0x1003', '0x2003'),
-                   transfer('p0', 'none', '0x1003', '0x1003')])
-        self.both(start, transfer('p0', 'p1', '0x1003', '0x2001'),
-                  transfer('p0', 'p2', '0x1003,0x1003', '0x2003,0x2003'))
+            transfer('p2', 'p0', '0x14', '0x103'),
+            ask('p1', '0x103', '0x40'), got('p0', '0x10', at=5, reply='0x100b')]
+        self.both(start, [send('p0', '0x103', handles='0x100b'),
+                          send('p0', '0x100b', ret='-ENXIO'),
+                          got('p2', '0x10', at=7, handles='0x200b'),
+                          send('p2', '0x200b'), got('p1', '0x40', at=10)],
+                  [[send('p0', '0x103', handles='0x100b'),
+                    got('p2', '0x10', at=7, handles='0x2003')],
+                   send('p0', '0x103', handles='0x100b,0x100b')])
+        self.both(start, transfer('p0', 'p2', '0x100b', ret='-EINVAL'),
+                  [transfer('p0', 'p2', '0x100b', '0x200b'),
+                   transfer('p0', 'none', '0x100b', '0x100b'),
+                   transfer('p0', 'p2', '0x100b', ret='-ENXIO')])
 
     def test_close_drops(self):
         start = self.PAIR + [ask('p1', '0x103', '0x40'), 'close fd=p0 -> ret=0']
@@ -453,7 +458,7 @@ class ModelTest(unittest.TestCase):
         line = send('p1', '0x103', op='call', flags=4,
                     more='reply_id=0x40 reply_bytes=8 max_offset=0x1000')
         self.both(start, [line + ' error=-EAGAIN type=0',
-                          got('p0', '0x10', at=3, reply='0x1003')],
+                          got('p0', '0x10', at=3, reply='0x100b')],
                   line + ' error=0 type=0')
 
     def test_call_release(self):

@@ -205,7 +205,7 @@ class Receiving(Calls):
         wanted = m.fds if flags & RECV_INSTALL_FDS else ['-1'] * len(m.fds)
         if fds != wanted:
             raise Mismatch('fds=' + ','.join(wanted), 'fds=' + res.get('fds', '?'))
-        peer.slices[offset] = Slice(m.size, payer, m.slack, crc)
+        peer.slices[offset] = Slice(m.size, payer, crc)
 
     def deliver(self, peer, m, args, flags, res):
         self.take(peer, m, args, flags, res, m.payer)

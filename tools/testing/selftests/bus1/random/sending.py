@@ -129,7 +129,7 @@ class Sending(Receiving):
             s.wrong.add('EINVAL')
         if moved and (s.nd != 1 or s.flags & (CONTINUE | SEED)):
             s.wrong.add('EINVAL')
-        if len(set(moved)) < len(moved) or set(moved) & set(to):
+        if len(set(moved)) < len(moved) or to and moved:
             s.wrong.add('EINVAL')
         if 'EINVAL' in s.wrong:
             for e in s.dest_errors:
@@ -260,7 +260,6 @@ class Sending(Receiving):
             raise
         if not sent:
             self.give_back(s)
-            self.spoil(s, late)
             return False, self.moved_notices(peer, s.dests + s.handles)
         self.commit(peer, s, message)
         if s.flags & CONTINUE and any(s.refused):
@@ -286,13 +285,6 @@ class Sending(Receiving):
     def give_back(self, s):
         for peer, payer, cost in reversed(s.taken):
             peer.uncharge(payer, cost)
-
-    def spoil(self, s, late):
-        """A reply that faulted may have written bytes: they stay."""
-        for dest in s.dests:
-            if late and isinstance(dest, Request) and dest.state != CANCELLED:
-                size = slice_size(s.total, s.nh, s.nf)
-                dest.written = max(dest.written, size)
 
     # -- ptr_errors
 
@@ -373,8 +365,6 @@ class Sending(Receiving):
         req.peer.uncharge(OWN, req.budget())
         req.peer.uncharge(OWN, (0, 1, 0, 0))
         req.peer.charge(OWN, m.cost())
-        most = min(req.written, req.budget()[2])
-        m.slack = max(0, most - m.size)
 
     def new_seed(self, peer, message):
         message.payer = OWN

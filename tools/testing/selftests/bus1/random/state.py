@@ -8,7 +8,7 @@ call checks before is in calls.py and sending.py.
 
 import zlib
 
-MANAGED, REMOTE, NEW = 1, 2, 4
+MANAGED, REMOTE, NEW, REPLY_HANDLE = 1, 2, 4, 8
 INVALID = (1 << 64) - 1
 INT_MAX = (1 << 31) - 1
 HANDLE_MAX = 1024
@@ -91,7 +91,7 @@ class Handle:
 class Request:
     """A request and its reply handle, which is at one place at any time."""
     __slots__ = ('peer', 'id', 'state', 'max_bytes', 'max_handles', 'max_fds',
-                 'holder', 'hid', 'written')
+                 'holder', 'hid')
 
     def __init__(self, peer, ident, max_bytes, max_handles, max_fds):
         self.peer, self.id, self.state = peer, ident, PENDING
@@ -99,7 +99,6 @@ class Request:
         self.max_fds = max_fds
         self.holder = None      # the peer that has the handle, or it unread
         self.hid = None         # its ID there, once it was shown
-        self.written = 0        # bytes that failed replies may have written
 
     def budget(self):
         """What a reply of the maxima takes, without the request's handle."""
@@ -110,8 +109,7 @@ class Request:
 
 class Message:
     __slots__ = ('label', 'n_bytes', 'slots', 'fds', 'ident', 'payer', 'place',
-                 'node', 'request', 'answers', 'size', 'carried', 'offset',
-                 'slack')
+                 'node', 'request', 'answers', 'size', 'carried', 'offset')
 
     def __init__(self, label, n_bytes, slots, fds, ident, payer, place):
         self.label, self.n_bytes = label, n_bytes
@@ -122,7 +120,6 @@ class Message:
         self.size = slice_size(n_bytes, len(slots), len(fds))
         # a reply handle charges nobody
         self.carried = sum(isinstance(s, Node) for s in slots)
-        self.slack = 0
 
     def cost(self):
         return (1, self.carried, self.size, len(self.fds))
@@ -158,10 +155,10 @@ class Entry:
 
 
 class Slice:
-    __slots__ = ('size', 'payer', 'slack', 'crc')
+    __slots__ = ('size', 'payer', 'crc')
 
-    def __init__(self, size, payer, slack, crc):
-        self.size, self.payer, self.slack, self.crc = size, payer, slack, crc
+    def __init__(self, size, payer, crc):
+        self.size, self.payer, self.crc = size, payer, crc
 
 
 class Peer:
@@ -199,35 +196,23 @@ class Peer:
     def uncharge(self, payer, cost):
         self.charge(payer, cost, -1)
 
-    def slack(self):
-        """Bytes that may be charged or not, see Replies: failed attempts."""
-        return (sum(s.slack for s in self.slices.values() if s.slack) +
-                sum(e.what.slack for e in self.queue if e.kind == DATA))
-
     def own_refusals(self, cost):
-        """Whether a charge to the peer itself is refused, for each reading."""
-        found = set()
-        for more in {0, self.slack()}:
-            used = list(self.used)
-            used[BYTES] += more
-            full = any(cost[r] and used[r] + cost[r] > self.limits[r]
-                       for r in range(4))
-            found.add('ENOBUFS' if full else '')
-        return found
+        """Whether a charge to the peer itself is refused."""
+        full = any(cost[r] and self.used[r] + cost[r] > self.limits[r]
+                   for r in range(4))
+        return {'ENOBUFS' if full else ''}
 
     def share(self, user, cost):
-        """The errno ('' for none) of a claimant's charge, each possible one."""
-        return {self.share_with(user, cost, more) for more in {0, self.slack()}}
+        """The errno ('' for none) of a claimant's charge."""
+        return {self.share_with(user, cost)}
 
-    def share_with(self, user, cost, more):
+    def share_with(self, user, cost):
         refused = set()
         mine = self.claims.get(user, (0, 0, 0, 0))
         for r in range(4):
             c, limit, used = cost[r], self.limits[r], self.used[r]
             if not c:
                 continue        # a charge of 0 always is accepted
-            if r == BYTES:
-                used += more
             s = mine[r]
             others = sum(1 for uid, claim in self.claims.items()
                          if claim[r] and uid != user)
@@ -351,10 +336,10 @@ class Bus:
         peer.handles[node] = peer.ids[node.id] = handle
         peer.charge(OWN, (0, 1, 0, 0))
 
-    def fresh_id(self, peer, ident, remote, what):
+    def fresh_id(self, peer, ident, flags, what):
         """An ID that the kernel chose: MANAGED, never used in this peer."""
-        bits = MANAGED | (REMOTE if remote else 0)
-        if ident & 7 != bits or ident in peer.shown:
+        bits = MANAGED | flags
+        if ident & 15 != bits or ident in peer.shown:
             raise Mismatch('%s: a fresh ID with the low bits %d' % (what, bits),
                            hex(ident))
         peer.shown.add(ident)
@@ -373,7 +358,7 @@ class Bus:
                 raise Mismatch("%s: the owner's ID %#x" % (what, node.id),
                                hex(ident))
         else:
-            self.fresh_id(peer, ident, True, what)
+            self.fresh_id(peer, ident, REMOTE, what)
         handle = Handle(node, ident, payer)
         handle.count = 1
         peer.handles[node] = peer.ids[ident] = handle
@@ -381,7 +366,8 @@ class Bus:
 
     def show_reply(self, peer, req, ident, what):
         """A reply handle gets an ID; REMOTE but at the requester itself."""
-        self.fresh_id(peer, ident, req.peer is not peer, what)
+        remote = REMOTE if req.peer is not peer else 0
+        self.fresh_id(peer, ident, REPLY_HANDLE | remote, what)
         req.holder, req.hid = peer, ident
         peer.replies[ident] = req
 

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bus1: the commit of a message to its destinations
+ */
+
+/**
+ * DOC: commit
+ *
+ * Here messages are complete: what is left is to give all of them their place.
+ * With one receiver that is one step, with several a transaction, see queue.c,
+ * "order", and tx.c. A node that is not live refuses; from then on that cannot change.
+ *
+ * Only the sender stages and fixes. Until it has fixed the timestamp, whoever is held
+ * up takes the message back (bus1_commit_kick_locked()): who destroys its
+ * destination, or cancels a request whose reply handle it moves. Everybody else
+ * postpones it, or finishes it once it is fixed::
+ *
+ *	sender				destroyer of the destination
+ *	stage
+ *					lock; DYING; REFUSED; touch word; unlink; unlock
+ *	cmpxchg fails; refused: give up
+ *
+ * or::
+ *
+ *	stage; cmpxchg
+ *					lock; DYING; REFUSED; word is fixed: STAGED; unlock
+ *					move all entries
+ *
+ * REFUSED is stored before the word is touched, so a sender whose cmpxchg does not fail
+ * because of it has seen it. What it saw may be taken back, so what became of each
+ * destination is only read in the end, after the receiver's lock was taken once more.
+ *
+ * A receiver that goes down ends its nodes first, and so gets rid of what is staged.
+ */
+
+#include <linux/slab.h>
+
+#include "commit.h"
+
+/**
+ * bus1_commit_may_skip() - whether a send goes on without a destination
+ * @flags:	BUS1_SEND_*
+ * @err:	why the destination was refused
+ *
+ * Return: true if it does.
+ */
+bool bus1_commit_may_skip(u32 flags, int err)
+{
+	return (flags & BUS1_SEND_CONTINUE) &&
+	       (err == -EHOSTUNREACH || err == -EDQUOT || err == -EXFULL);
+}
+
+static int check_node_locked(struct bus1_peer *from,
+			     const struct bus1_node *node)
+{
+	if (bus1_node_is_unreachable(node))
+		return -EHOSTUNREACH;
+	return bus1_node_was_released(node, &from->space) ? -ENXIO : 0;
+}
+
+/**
+ * bus1_commit_one() - commit a message to its one destination
+ * @from:	who sends
+ * @message:	complete message to a node; on success it is the receiver's
+ * @sync:	whether the caller is about to wait for the reply
+ *
+ * Return: 0; -EHOSTUNREACH; -ENXIO if the sender released its handle meanwhile.
+ */
+int bus1_commit_one(struct bus1_peer *from, struct bus1_message *message,
+		    bool sync)
+{
+	struct bus1_space *to = message->space;
+	int err;
+
+	spin_lock(&to->data);
+	err = check_node_locked(from, message->dest);
+	if (!err) {
+		message->committed = true;
+		bus1_message_enqueued_locked(message);
+		bus1_queue_add(&to->queue, &message->entry,
+			       bus1_message_key(&message->entry));
+		bus1_space_wake_locked(to, sync);
+	}
+	spin_unlock(&to->data);
+	if (!err)
+		bus1_space_wake_pollers(to);
+	return err;
+}
+
+static void stage_dest(struct bus1_tx *tx, struct bus1_peer *from,
+		       struct bus1_tx_dest *dest)
+{
+	struct bus1_message *message = dest->message;
+	struct bus1_node *node = dest->node;
+	struct bus1_space *to = node->owner;
+
+	spin_lock(&to->data);
+	if (dest->step == BUS1_STEP_NEW) {
+		dest->error = check_node_locked(from, node);
+		if (dest->error) {
+			dest->step = BUS1_STEP_REFUSED;
+		} else {
+			/* A reference, so that no notice of the last gets in front. */
+			dest->counted = to != &from->space;
+			node->n_refs += dest->counted;
+			message->tx_dest = dest;
+			list_add_tail(&message->staged, &node->staged);
+			bus1_tx_get(tx);
+			bus1_tx_stage(tx, &to->queue, &message->entry);
+			dest->step = BUS1_STEP_STAGED;
+		}
+	}
+	spin_unlock(&to->data);
+}
+
+static void settle_locked(struct bus1_tx_dest *dest)
+{
+	struct bus1_message *message = dest->message;
+
+	list_del(&message->staged);
+	message->tx_dest = NULL;
+	/* With the message there or gone, its owner may have to be told. */
+	if (dest->counted)
+		bus1_node_unref_locked(dest->node, 1);
+	bus1_space_wake_locked(dest->node->owner, false);
+}
+
+static void unstage_locked(struct bus1_tx_dest *dest)
+{
+	struct bus1_entry *entry = &dest->message->entry;
+	struct bus1_tx *tx = entry->tx;
+
+	bus1_queue_remove(&dest->node->owner->queue, entry);
+	entry->tx = NULL;
+	bus1_tx_put(tx);
+	settle_locked(dest);
+}
+
+/**
+ * bus1_commit_kick_locked() - take a staged message back
+ * @message:	message that is staged at its receiver, whose @data is held
+ * @err:	what its sender is told
+ *
+ * Return: true, and it is its sender's again; false if its transaction is fixed, and the
+ * caller is to help.
+ */
+bool bus1_commit_kick_locked(struct bus1_message *message, int err)
+{
+	struct bus1_tx_dest *dest = message->tx_dest;
+
+	lockdep_assert_held(&message->space->data);
+
+	dest->error = err;
+	/* Pairs with the acquire in fix_dests(). */
+	smp_store_release(&dest->step, BUS1_STEP_REFUSED);
+	if (!bus1_tx_touch(message->entry.tx)) {
+		smp_store_release(&dest->step, BUS1_STEP_STAGED);
+		return false;
+	}
+	unstage_locked(dest);
+	return true;
+}
+
+static void move_locked(struct bus1_tx *tx, struct bus1_tx_dest *dest)
+{
+	struct bus1_message *message = dest->message;
+
+	message->committed = true;
+	bus1_message_enqueued_locked(message);
+	bus1_tx_move(tx, &dest->node->owner->queue, &message->entry);
+	settle_locked(dest);
+	smp_store_release(&dest->step, BUS1_STEP_MOVED);
+}
+
+static void walk_dest(struct bus1_tx *tx, struct bus1_tx_dest *dest)
+{
+	struct bus1_space *to = dest->node->owner;
+
+	if (smp_load_acquire(&dest->step) < BUS1_STEP_MOVED) {
+		spin_lock(&to->data);
+		if (dest->step == BUS1_STEP_STAGED)
+			move_locked(tx, dest);
+		spin_unlock(&to->data);
+	}
+	if (READ_ONCE(dest->step) != BUS1_STEP_MOVED)
+		return;
+	bus1_space_wake_pollers(to);
+	smp_store_release(&dest->step, BUS1_STEP_WOKEN);
+}
+
+static void walk_multicast(struct bus1_tx *tx)
+{
+	struct bus1_multicast *multicast =
+		container_of(tx, struct bus1_multicast, tx);
+	size_t i;
+
+	for (i = 0; i < multicast->n; i++) {
+		walk_dest(tx, &multicast->dests[i]);
+		cond_resched();
+	}
+	bus1_tx_place(tx);
+}
+
+static void end_multicast(struct bus1_tx *tx)
+{
+	struct bus1_multicast *multicast =
+		container_of(tx, struct bus1_multicast, tx);
+	size_t i;
+
+	for (i = 0; i < multicast->n; i++)
+		bus1_node_put(multicast->dests[i].node);
+	kvfree(multicast->dests);
+	bus1_tx_put(tx);
+}
+
+/**
+ * bus1_multicast_new() - prepare a transaction that sends
+ * @legs:	destinations; those without a message are passed over
+ * @n:		how many
+ *
+ * Return: the transaction, for bus1_multicast_commit(); or NULL.
+ */
+struct bus1_multicast *bus1_multicast_new(struct bus1_leg *legs, size_t n)
+{
+	struct bus1_multicast *multicast;
+	struct bus1_tx_dest *dest;
+	size_t i;
+
+	multicast = kmalloc(sizeof(*multicast), GFP_KERNEL_ACCOUNT);
+	if (!multicast)
+		return NULL;
+	dest = kvmalloc_array(n, sizeof(*dest), GFP_KERNEL_ACCOUNT);
+	if (!dest) {
+		kfree(multicast);
+		return NULL;
+	}
+	bus1_tx_init(&multicast->tx, walk_multicast, end_multicast);
+	multicast->dests = dest;
+	for (i = 0; i < n; i++) {
+		if (!legs[i].message)
+			continue;
+		*dest++ = (struct bus1_tx_dest){
+			.node = bus1_node_get(legs[i].name.node),
+			.message = legs[i].message,
+		};
+	}
+	multicast->n = dest - multicast->dests;
+	return multicast;
+}
+
+/* Returns 1 once it is fixed, 0 if nobody is left, or why a destination refused. */
+static int fix_dests(struct bus1_multicast *multicast, u32 flags)
+{
+	struct bus1_tx_dest *dest;
+	size_t n_staged, i;
+	u64 word;
+
+	do {
+		word = bus1_tx_read(&multicast->tx);
+		n_staged = 0;
+		for (i = 0; i < multicast->n; i++) {
+			dest = &multicast->dests[i];
+			if (smp_load_acquire(&dest->step) != BUS1_STEP_REFUSED)
+				n_staged++;
+			else if (!bus1_commit_may_skip(flags, dest->error))
+				return dest->error;
+		}
+		if (!n_staged)
+			return 0;
+	} while (!bus1_tx_fix(&multicast->tx, word));
+	return 1;
+}
+
+/* Whoever kicked a message still holds the lock, perhaps. */
+static void give_up_dest(struct bus1_tx_dest *dest)
+{
+	struct bus1_space *to = dest->node->owner;
+
+	spin_lock(&to->data);
+	if (dest->step == BUS1_STEP_STAGED) {
+		unstage_locked(dest);
+		dest->step = BUS1_STEP_NEW;
+	}
+	spin_unlock(&to->data);
+	bus1_space_wake_pollers(to);
+}
+
+/**
+ * bus1_multicast_commit() - commit a message to all its destinations
+ * @multicast:	what bus1_multicast_new() returned for @legs; may be gone afterwards
+ * @from:	who sends
+ * @legs:	destinations; those without a message are passed over. What is
+ *		delivered belongs to its receiver then; what is not stays here
+ * @n:		how many
+ * @flags:	BUS1_SEND_*
+ * @n_sent:	set to the number of deliveries
+ *
+ * Return: 0, or the error of the leg that was refused: -EHOSTUNREACH, -ENXIO
+ * if the sender released its handle meanwhile, -EBUSY if a reply handle cannot be moved.
+ */
+int bus1_multicast_commit(struct bus1_multicast *multicast,
+			  struct bus1_peer *from, struct bus1_leg *legs,
+			  size_t n, u32 flags, size_t *n_sent)
+{
+	bool refused = false;
+	struct bus1_tx_dest *dest;
+	int fixed = 1;
+	size_t i;
+
+	for (i = 0; i < multicast->n && fixed > 0; i++) {
+		dest = &multicast->dests[i];
+		stage_dest(&multicast->tx, from, dest);
+		/* Pairs with the release in bus1_commit_kick_locked(). */
+		if (smp_load_acquire(&dest->step) == BUS1_STEP_REFUSED &&
+		    !bus1_commit_may_skip(flags, dest->error))
+			fixed = dest->error;
+		cond_resched();
+	}
+	if (fixed > 0)
+		fixed = fix_dests(multicast, flags);
+	for (i = 0; i < multicast->n && fixed <= 0; i++)
+		give_up_dest(&multicast->dests[i]);
+	if (fixed > 0)
+		walk_multicast(&multicast->tx);
+
+	*n_sent = 0;
+	dest = multicast->dests;
+	for (i = 0; i < n; i++) {
+		if (!legs[i].message)
+			continue;
+		if (dest->step >= BUS1_STEP_MOVED) {
+			legs[i].message = NULL;
+			++*n_sent;
+		} else if (dest->step == BUS1_STEP_REFUSED && !refused) {
+			legs[i].error = dest->error;
+			/* Of a send that fails, the first is told. */
+			refused = fixed < 0;
+		}
+		dest++;
+	}
+	bus1_tx_leave(&multicast->tx);
+	return min(fixed, 0);
+}
