@@ -3,8 +3,9 @@
  * The benchmark: what a mechanism and a scenario are, and what they share.
  *
  * The program runs in a guest whose clock advances one nanosecond for each
- * instruction (icount), or with the host's time (wall). It prints one line per
- * figure, fields separated by tabs; bench/host/ makes tables of them.
+ * instruction (icount), or with the host's time (wall), or marks its rounds for
+ * a plugin that counts (count). It prints one line per figure, fields separated
+ * by tabs; bench/host/ makes tables of them.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -68,13 +69,25 @@ extern const size_t sizes[];
 extern const size_t n_sizes;
 
 /**
+ * enum mode - what is measured
+ * @MODE_ICOUNT:	instructions
+ * @MODE_WALL:		time, with two processors
+ * @MODE_COUNT:		accesses to memory, by the plugin
+ */
+enum mode {
+	MODE_ICOUNT,
+	MODE_WALL,
+	MODE_COUNT,
+};
+
+/**
  * struct options - what was asked for on the command line
- * @wall:	measure time, with two processors
+ * @mode:	what to measure
  * @quick:	half the rounds
  * @memcg:	everything in a memory cgroup
  */
 struct options {
-	bool wall;
+	enum mode mode;
 	bool quick;
 	bool memcg;
 };
@@ -99,6 +112,9 @@ void result(const char *scenario, const char *name, unsigned long long where,
 	    double value);
 void result_wall(const char *scenario, const char *name,
 		 unsigned long long where, double median, double p99);
+void result_count(const char *scenario, const char *name,
+		  unsigned long long where, unsigned int window,
+		  unsigned int rounds);
 void result_absent(const char *scenario, const char *name,
 		   unsigned long long where, const char *why);
 void result_note(const char *scenario, const char *text);
@@ -123,6 +139,9 @@ void setup_system(void);
 /* s_memcg.c */
 void memcg_enter(void);
 
+/* s_count.c */
+void count_known(void);
+
 /* The scenarios. */
 void scenario_syscall(void);
 void scenario_roundtrip(void);
@@ -139,5 +158,7 @@ void scenario_memcg(void);
 void scenario_crowd(void);
 void scenario_wall_roundtrip(void);
 void scenario_wall_server(void);
+void scenario_count_roundtrip(void);
+void scenario_count_local(void);
 
 #endif /* BENCH_H */

@@ -17,7 +17,7 @@ static const char *refuse(size_t n)
 {
 	if (n)
 		return "sched_yield carries nothing";
-	return options.wall ? "two processors do not take turns" : NULL;
+	return options.mode == MODE_WALL ? "two processors do not take turns" : NULL;
 }
 
 static void *open_link(size_t n)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bench [--wall] [--quick] [--memcg] [SCENARIO...]: measure, and print a line
- * per figure.
+ * bench [--wall | --count] [--quick] [--memcg] [SCENARIO...]: measure, and print
+ * a line per figure.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -33,28 +33,30 @@ const size_t n_sizes = ARRAY_SIZE(sizes);
 static const struct scenario {
 	const char *name;
 	void (*run)(void);
-	bool wall;
+	enum mode mode;
 } scenarios[] = {
-	{ "roundtrip", scenario_roundtrip, false },
-	{ "local", scenario_local, false },
-	{ "syscall", scenario_syscall, false },
-	{ "multicast", scenario_multicast, false },
-	{ "handle", scenario_handles, false },
-	{ "descriptor", scenario_descriptors, false },
-	{ "transfer", scenario_transfer, false },
-	{ "node", scenario_nodes, false },
-	{ "open_close", scenario_lifetime, false },
-	{ "memcg", scenario_memcg, false },
-	{ "growth", scenario_growth, false },
-	{ "idle", scenario_memory, false },
-	{ "crowd", scenario_crowd, false },
-	{ "roundtrip", scenario_wall_roundtrip, true },
-	{ "server", scenario_wall_server, true },
+	{ "roundtrip", scenario_roundtrip, MODE_ICOUNT },
+	{ "local", scenario_local, MODE_ICOUNT },
+	{ "syscall", scenario_syscall, MODE_ICOUNT },
+	{ "multicast", scenario_multicast, MODE_ICOUNT },
+	{ "handle", scenario_handles, MODE_ICOUNT },
+	{ "descriptor", scenario_descriptors, MODE_ICOUNT },
+	{ "transfer", scenario_transfer, MODE_ICOUNT },
+	{ "node", scenario_nodes, MODE_ICOUNT },
+	{ "open_close", scenario_lifetime, MODE_ICOUNT },
+	{ "memcg", scenario_memcg, MODE_ICOUNT },
+	{ "growth", scenario_growth, MODE_ICOUNT },
+	{ "idle", scenario_memory, MODE_ICOUNT },
+	{ "crowd", scenario_crowd, MODE_ICOUNT },
+	{ "roundtrip", scenario_wall_roundtrip, MODE_WALL },
+	{ "server", scenario_wall_server, MODE_WALL },
+	{ "roundtrip", scenario_count_roundtrip, MODE_COUNT },
+	{ "local", scenario_count_local, MODE_COUNT },
 };
 
 static bool wanted(const struct scenario *scenario, char **names)
 {
-	if (scenario->wall != options.wall)
+	if (scenario->mode != options.mode)
 		return false;
 	if (!*names)
 		return true;
@@ -84,15 +86,18 @@ static char **parse(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "wall", no_argument, NULL, 'w' },
+		{ "count", no_argument, NULL, 'c' },
 		{ "quick", no_argument, NULL, 'q' },
 		{ "memcg", no_argument, NULL, 'm' },
 		{ }
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "wqm", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "wcqm", longs, NULL)) != -1) {
 		if (c == 'w')
-			options.wall = true;
+			options.mode = MODE_WALL;
+		else if (c == 'c')
+			options.mode = MODE_COUNT;
 		else if (c == 'q')
 			options.quick = true;
 		else if (c == 'm')
@@ -112,6 +117,8 @@ int main(int argc, char **argv)
 	setup_system();
 	if (options.memcg)
 		memcg_enter();
+	if (options.mode == MODE_COUNT)
+		count_known();
 	for (i = 0; i < ARRAY_SIZE(scenarios); i++)
 		if (wanted(&scenarios[i], names))
 			scenarios[i].run();

@@ -21,6 +21,16 @@ void result_wall(const char *scenario, const char *name,
 	fflush(stdout);
 }
 
+/* What was counted stands in the plugin's file, under the number of the window. */
+void result_count(const char *scenario, const char *name,
+		  unsigned long long where, unsigned int window,
+		  unsigned int rounds)
+{
+	printf("count\t%s\t%s\t%llu\t%u\t%u\n", scenario, name, where,
+	       window, rounds);
+	fflush(stdout);
+}
+
 void result_absent(const char *scenario, const char *name,
 		   unsigned long long where, const char *why)
 {

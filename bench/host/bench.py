@@ -2,13 +2,15 @@
 """Counts what bus1 and its neighbours cost, in a guest with a kernel made for it.
 
 The default is everything: instructions (icount), the same without fast copies
-(noerms), and the clock with two processors (wall). Tables go to stdout; CSV,
+(noerms), locked instructions, loads, stores and cache lines by a plugin of
+QEMU (count), and the clock with two processors (wall). Tables go to stdout; CSV,
 JSON, SVG and PNG files to build/bench-results/.
 """
 
 import argparse
 import sys
 
+import counts
 import goals
 import guest
 import plot
@@ -17,6 +19,8 @@ import table
 
 RECORD = guest.TOP / 'bench/record.json'
 LIMIT = 1800
+# What does not depend on the host.
+RECORDED = {'icount', 'count'}
 COMMENT = 'SPDX-License-Identifier: GPL-2.0 (made by scripts/bench --record)'
 
 
@@ -24,7 +28,8 @@ def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(prog='scripts/bench', description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--mode', choices=['icount', 'wall'], help='only instructions, or only the clock')
+    parser.add_argument('--mode', choices=['icount', 'count', 'wall'],
+                        help='only instructions, only what is done to memory, or only the clock')
     parser.add_argument('--no-erms', action='store_true', help='only instructions, on -cpu max,-erms')
     parser.add_argument('--memcg', action='store_true', help='only instructions, everything in a memory cgroup')
     parser.add_argument('--quick', action='store_true', help='half the rounds, and no second machine')
@@ -32,22 +37,24 @@ def arguments():
     parser.add_argument('--goals', action='store_true', help='the table of the goals, too')
     parser.add_argument('--last', action='store_true', help='show the last results, run nothing')
     parser.add_argument('--record', action='store_true',
-                        help='keep the figures that bench-check compares with in bench/record.json')
+                        help='only what bench-check compares with, and keep it in bench/record.json')
     parser.add_argument('--files', action='store_true', help='build what the files say, not what patches/ say')
     parser.add_argument('--repeat', type=int, default=1, metavar='N',
                         help='boot N times; the figures of all boots have to agree to the instruction')
     parser.add_argument('scenario', nargs='*', help='only these: roundtrip, local, multicast, ... (bench/main.c)')
     args = parser.parse_args()
-    if args.record and (args.scenario or args.quick or args.last or 'icount' not in machines(args)):
-        parser.error('--record takes a complete run in icount mode')
-    if args.repeat > 1 and args.mode != 'icount':
-        parser.error('--repeat needs --mode icount')
+    if args.record and (args.scenario or args.quick or args.last or set(machines(args)) != RECORDED):
+        parser.error('--record takes a complete run of what it records: no scenario, and no other machine')
+    if args.repeat > 1 and args.mode not in RECORDED:
+        parser.error('--repeat needs --mode icount or count')
     return args
 
 
 def machines(args):
     """Which machines are booted, with what the benchmark is told."""
     quick = ['--quick'] if args.quick else []
+    if args.mode == 'count':
+        return {'count': ['--count', *quick]}
     if args.mode == 'wall':
         return {'wall': ['--wall', *quick]}
     if args.memcg:
@@ -56,7 +63,9 @@ def machines(args):
         return {'noerms': quick}
     if args.mode == 'icount' or args.quick:
         return {'icount': quick}
-    return {'icount': quick, 'noerms': quick, 'wall': ['--wall', *quick]}
+    if args.record:
+        return {'icount': quick, 'count': ['--count']}
+    return {'icount': quick, 'noerms': quick, 'count': ['--count', *quick], 'wall': ['--wall', *quick]}
 
 
 def measure(args):
@@ -102,7 +111,7 @@ def keep(results):
 
 def record(results):
     """What does not depend on the host, in the repository."""
-    kept = guest.Results(results.versions, [f for f in results.figures if f.machine == 'icount'], results.notes)
+    kept = guest.Results(results.versions, [f for f in results.figures if f.machine in RECORDED], results.notes)
     RECORD.write_text(store.as_json(kept, COMMENT), encoding='utf-8')
     guest.say(f'recorded: {RECORD.relative_to(guest.TOP)}; commit it with the change that explains it')
 
@@ -128,5 +137,5 @@ def main():
 if __name__ == '__main__':
     try:
         sys.exit(main())
-    except (guest.Failed, FileNotFoundError) as error:
+    except (guest.Failed, counts.Wrong, FileNotFoundError) as error:
         sys.exit(f'bench: {error}')

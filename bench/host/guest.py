@@ -9,11 +9,14 @@ import pathlib
 import subprocess
 import sys
 
+import counts
+
 TOP = pathlib.Path(os.environ['TOP'])
 OUT = pathlib.Path(os.environ['OUT'])
 LOG = pathlib.Path(os.environ['LOG'])
 SCRIPTS = pathlib.Path(os.environ['SCRIPTS'])
 RESULTS = pathlib.Path(os.environ['BUILD']) / 'bench-results'
+COUNTS = LOG / 'bench-counts'
 
 
 class Failed(Exception):
@@ -24,7 +27,7 @@ class Failed(Exception):
 class Figure:
     """One figure: what was measured, of whom, with which size or count.
 
-    `machine` is the run it comes from: icount, noerms, memcg or wall. A figure that is absent has no
+    `machine` is the run it comes from: icount, noerms, memcg, count or wall. A figure that is absent has no
     value and says why.
     """
     machine: str
@@ -112,6 +115,14 @@ def read_line(machine, fields, results):
         results.figures.append(Figure(*place, value=float(values[0])))
     elif kind == 'wall':
         results.figures.append(Figure(*place, value=float(values[0]), p99=float(values[1])))
+    elif kind == 'count':
+        found = counts.window(COUNTS, int(values[0]), int(values[1]))
+        if scenario == 'known':
+            counts.check_known(found)
+            return
+        results.figures += [Figure(*counts.place(place, what), value=value) for what, value in found.items()]
+    elif kind == 'absent' and machine == 'count':
+        results.figures += [Figure(*counts.place(place, what), why=values[0]) for what in counts.QUANTITIES]
     elif kind == 'absent':
         results.figures.append(Figure(*place, why=values[0]))
     elif kind == 'note' and values[0] not in results.notes:
@@ -120,7 +131,8 @@ def read_line(machine, fields, results):
 
 def boot(machine, arguments, scenarios, results, limit):
     """One boot of one machine. Every line is shown as progress; the last has to say `end`."""
-    env = {'MODE': 'wall' if machine == 'wall' else 'icount', 'NOERMS': '1' if machine == 'noerms' else ''}
+    env = {'MODE': 'wall' if machine == 'wall' else 'icount', 'NOERMS': '1' if machine == 'noerms' else '',
+           'COUNTS': str(COUNTS) if machine == 'count' else ''}
     command = [SCRIPTS / 'boot', '--time', str(limit), '--mem', '2048', '--cpus', '2' if machine == 'wall' else '1',
                '--log', LOG / f'bench-{machine}.log', '--', 'bench', *arguments, *scenarios]
     say(f'{machine}: {" ".join(scenarios) or "everything"}')

@@ -1,28 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 """Counts the instructions of one operation by function.
 
-QEMU's debugger stub steps through the guest; the program in it, bench/profile/steps.c, marks the rounds with
-getppid(). An instruction that repeats counts as often as it does, as it does for icount.
+The plugin of QEMU that counts what is done to memory (bench/plugin) here lists the instructions between two marks
+of the program in the guest, bench/profile/steps.c. One that repeats counts as often as it does, as for icount.
 """
 
 import argparse
 import bisect
 import collections
+import itertools
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 
 TOP = os.environ["TOP"]
 OUT = os.environ["OUT"]
 HEADERS = os.environ["HEADERS"]
 KERNEL = os.path.join(OUT, os.environ["KIMAGE"])
-MARK = "__x64_sys_getppid"
 KERNEL_BASE = 0xFFFFFFFF80000000
 QEMU = ("qemu-system-x86_64 -accel tcg -icount shift=0,sleep=off -smp 1 -seed 1 -rtc base=2025-01-01,clock=vm"
-        " -cpu max -m 512 -nodefaults -display none -no-reboot -S")
+        " -cpu max -m 512 -nodefaults -display none -no-reboot")
 CMDLINE = "panic=-1 pci=noacpi norandmaps nokaslr mitigations=off quiet"
 
 
@@ -35,66 +33,18 @@ class Symbols:
         self.addresses = [a for a, _ in found]
         self.names = [n for _, n in found]
 
-    def address(self, name):
-        return self.addresses[self.names.index(name)]
-
     def name(self, address):
         if address < KERNEL_BASE:
             return "(user)"
         return self.names[bisect.bisect(self.addresses, address) - 1]
 
 
-class Stub:
-    """The few requests of GDB's remote protocol that stepping takes."""
-
-    def __init__(self, path, process):
-        self.socket = socket.socket(socket.AF_UNIX)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                self.socket.connect(path)
-                break
-            except OSError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    sys.exit("profile: QEMU did not start; see above")
-                time.sleep(0.1)
-        self.buffer = b""
-
-    def request(self, text):
-        data = text.encode()
-        self.socket.sendall(b"$" + data + b"#%02x" % (sum(data) & 255))
-        while True:
-            start = self.buffer.find(b"$")
-            end = self.buffer.find(b"#", start)
-            if start >= 0 and 0 <= end <= len(self.buffer) - 3:
-                answer = self.buffer[start + 1:end]
-                self.buffer = self.buffer[end + 3:]
-                self.socket.sendall(b"+")
-                return answer
-            more = self.socket.recv(1 << 16)
-            if not more:
-                sys.exit("profile: the guest ended before the round that was to be counted")
-            self.buffer += more
-
-    def pc(self):
-        registers = bytes.fromhex(self.request("g").decode().replace("x", "0"))
-        return int.from_bytes(registers[16 * 8:17 * 8], "little")
-
-    def run_to(self, address, times):
-        for i in range(times):
-            self.request(f"Z1,{address:x},1")
-            self.request("c")
-            self.request(f"z1,{address:x},1")
-            if i < times - 1:
-                self.request("s")
-
-
-def make_guest(work, what, size):
+def make_guest(work, what, size, rounds):
     """A root file system with nothing but the program."""
     root = os.path.join(work, "root")
     os.makedirs(os.path.join(root, "dev"))
     subprocess.check_call(["gcc", "-O2", "-static", "-isystem", HEADERS, f'-DSTEPS_WHAT="{what}"',
-                           f"-DSTEPS_SIZE={size}", "-o", os.path.join(root, "init"),
+                           f"-DSTEPS_SIZE={size}", f"-DSTEPS_ROUNDS={rounds}", "-o", os.path.join(root, "init"),
                            os.path.join(TOP, "bench/profile/steps.c")])
     image = os.path.join(work, "initramfs")
     with open(image, "wb") as file:
@@ -103,35 +53,45 @@ def make_guest(work, what, size):
     return image
 
 
-def step_round(stub, symbols, skip, limit):
-    """The function of every instruction of one round, in order."""
-    mark = symbols.address(MARK)
-    stub.run_to(mark, skip)
-    trace = []
-    while len(trace) < limit:
-        stub.request("s")
-        pc = stub.pc()
-        if pc == mark and len(trace) > 10:
-            return trace
-        trace.append(symbols.name(pc))
-        if len(trace) % 1000 == 0:
-            print(f"\r{len(trace)} instructions", end="", file=sys.stderr, flush=True)
-    sys.exit(f"profile: more than {limit} instructions in one round; see --limit")
+def make_plugin():
+    """What tells the instructions, and which of them are locked ones."""
+    made = os.path.join(OUT, "user/bench")
+    subprocess.check_call(["make", "-s", "-C", os.path.join(TOP, "bench"), f"O={made}", "plugin"])
+    return os.path.join(made, "count.so")
+
+
+def run_guest(command, limit):
+    """Boots, and waits until the program has done its rounds."""
+    try:
+        ended = subprocess.run(command, stdin=subprocess.DEVNULL, timeout=limit, check=False)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"profile: no end after {limit} s; see --limit")
+    if ended.returncode:
+        sys.exit(f"profile: QEMU ended with status {ended.returncode}")
+
+
+def read_trace(path, symbols):
+    """The function of every instruction of one round, in order, and whether it is a locked one."""
+    with open(path, encoding="ascii") as file:
+        trace = [(symbols.name(int(address, 16)), locked == "1") for address, locked in map(str.split, file)]
+    if not trace:
+        sys.exit("profile: the guest ended before the round that was to be counted")
+    return trace
 
 
 def show(trace, order, top):
-    print(f"{len(trace)} instructions in one round, the marks and the loop of the program included\n")
-    for name, count in collections.Counter(trace).most_common(top):
-        print(f"{count:7} {name}")
+    counted = collections.Counter(name for name, _ in trace)
+    locked = collections.Counter(name for name, locks in trace if locks)
+    print(f"{len(trace)} instructions in one round, {locked.total()} of them locked, the loop of the program included\n")
+    print(" instr.  locked")
+    for name, count in counted.most_common(top):
+        print(f"{count:7} {locked[name] or '':7} {name}")
     if not order:
         return
     print("\nin order:")
-    last, count = None, 0
-    for name in trace + [None]:
-        if name != last and last:
-            print(f"{count:7} {last}")
-            count = 0
-        last, count = name, count + 1
+    for name, group in itertools.groupby(trace, key=lambda step: step[0]):
+        locks = [locks for _, locks in group]
+        print(f"{len(locks):7} {sum(locks) or '':7} {name}")
 
 
 def main():
@@ -139,23 +99,20 @@ def main():
     parser.add_argument("what", nargs="?", default="call",
                         choices=["local", "round", "call", "handle", "fd", "transfer", "multicast"])
     parser.add_argument("--size", type=int, default=64, help="bytes of payload (64)")
-    parser.add_argument("--round", type=int, default=150, help="the round that is counted (150)")
+    parser.add_argument("--round", type=int, default=1000, help="the round that is counted (1000)")
     parser.add_argument("--top", type=int, default=60, help="how many functions to show (60)")
     parser.add_argument("--order", action="store_true", help="also show them in the order in which they ran")
-    parser.add_argument("--limit", type=int, default=500000, help="stop after so many instructions (500,000)")
+    parser.add_argument("--limit", type=int, default=120, help="stop after so many seconds (120)")
     options = parser.parse_args()
 
+    plugin = make_plugin()
     with tempfile.TemporaryDirectory() as work:
-        image = make_guest(work, options.what, options.size)
-        path = os.path.join(work, "gdb")
-        command = QEMU.split() + ["-kernel", KERNEL, "-initrd", image, "-append", CMDLINE, "-chardev",
-                                  f"socket,path={path},server=on,wait=off,id=gdb", "-gdb", "chardev:gdb"]
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as qemu:
-            try:
-                trace = step_round(Stub(path, qemu), Symbols(), options.round, options.limit)
-            finally:
-                qemu.kill()
-    print("\r", end="", file=sys.stderr)
+        # The mark of the next round ends the one that is counted.
+        image = make_guest(work, options.what, options.size, options.round + 1)
+        out = os.path.join(work, "trace")
+        run_guest(QEMU.split() + ["-kernel", KERNEL, "-initrd", image, "-append", CMDLINE, "-plugin",
+                                  f"{plugin},out={out},trace={options.round}"], options.limit)
+        trace = read_trace(out, Symbols())
     show(trace, options.order, options.top)
 
 

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Results as tables of plain text."""
 
+import counts
+
 MACHINES = {
     'icount': 'instructions, one processor, -cpu max',
     'noerms': 'instructions, one processor, -cpu max,-erms: copies by the word',
     'memcg': 'instructions, one processor, everything in a memory cgroup',
+    'count': 'what is done to memory, one processor, -cpu max',
     'wall': 'nanoseconds, two processors, median (99th percentile)',
 }
 
@@ -107,6 +110,19 @@ def by_ratio(results, machine, scenario):
     return [f'{TITLES[scenario]} (times {BASE}, medians)', '', *lines(rows), '']
 
 
+def by_quantity(results, scenario, reasons):
+    """What the plugin counted: mechanisms down, quantities across. Who carries nothing stands there with 0 B."""
+    wanted = [f'{scenario}.{what}' for what in counts.QUANTITIES]
+    places = unique((f.name, f.where) for f in results.figures if f.machine == 'count' and f.scenario in wanted)
+    if not places:
+        return []
+    rows = [['', '', *counts.QUANTITIES.values()]]
+    for name, where in places:
+        rows.append([name, size_name(where)] +
+                    [cell(results.find('count', s, name, where), reasons) for s in wanted])
+    return [f'{TITLES[scenario]} ({MACHINES["count"]})', '', *lines(rows), '']
+
+
 def singles(results, machine, reasons):
     """What has no sizes: one line for each figure."""
     rows = [['', '', '', '']]
@@ -126,6 +142,8 @@ def tables(results):
     for machine in MACHINES:
         for scenario in TITLES:
             out += by_size(results, machine, scenario, reasons)
+            if machine == 'count':
+                out += by_quantity(results, scenario, reasons)
         if machine == 'wall':
             out += by_ratio(results, machine, 'roundtrip')
         out += singles(results, machine, reasons)

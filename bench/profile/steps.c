@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What scripts/profile steps through: one operation again and again, with a
- * getppid() in front of each. The first program of a guest that has nothing
- * else.
+ * What scripts/profile looks at: one operation again and again, with a mark in
+ * front of each. The first program of a guest that has nothing else.
  */
 #include <stdint.h>
 #include <string.h>
@@ -14,8 +13,8 @@
 #include <unistd.h>
 #include <linux/bus1.h>
 
-/* More than any --round. */
-#define ROUNDS		5000
+#include "../mark.h"
+
 #define N_PEERS		64
 #define REQUEST		0x2000
 #define POOL_LENGTH	(16 << 20)
@@ -28,11 +27,6 @@ static struct iovec vec = { payload, STEPS_SIZE };
 static uint64_t to_u64(const void *p)
 {
 	return (uintptr_t)p;
-}
-
-static void mark(void)
-{
-	syscall(SYS_getppid);
 }
 
 static int peer_new(void)
@@ -86,8 +80,8 @@ static void run_local(int server, int client, uint64_t to)
 	uint64_t offset = BUS1_OFFSET_INVALID;
 	int i;
 
-	for (i = 0; i < ROUNDS; i++) {
-		mark();
+	for (i = 0; i < STEPS_ROUNDS; i++) {
+		mark(MARK_ROUND);
 		send_to(client, &to, 1);
 		offset = receive(server, offset);
 	}
@@ -109,8 +103,8 @@ static void run_handle(int server, int client, uint64_t to)
 
 	args.ptr_handles = to_u64(&carried);
 	args.n_handles = 1;
-	for (i = 0; i < ROUNDS; i++) {
-		mark();
+	for (i = 0; i < STEPS_ROUNDS; i++) {
+		mark(MARK_ROUND);
 		syscall(508, client, &args, sizeof(args), BUS1_SEND_HANDLES);
 		offset = receive(server, offset);
 		memcpy(&id, pool + offset + TAIL, sizeof(id));
@@ -127,8 +121,8 @@ static void run_fd(int server, int client, uint64_t to)
 
 	args.ptr_fds = to_u64(&carried);
 	args.n_fds = 1;
-	for (i = 0; i < ROUNDS; i++) {
-		mark();
+	for (i = 0; i < STEPS_ROUNDS; i++) {
+		mark(MARK_ROUND);
 		syscall(508, client, &args, sizeof(args), BUS1_SEND_FDS);
 		offset = receive_with(server, offset, BUS1_RECV_INSTALL_FDS);
 		memcpy(&fd, pool + offset + TAIL, sizeof(fd));
@@ -164,8 +158,8 @@ static void run_call(int server, int client, uint64_t to)
 		serve(server);
 	request.reply_id = REQUEST;
 	request.reply_max_bytes = STEPS_SIZE;
-	for (i = 0; i < ROUNDS; i++) {
-		mark();
+	for (i = 0; i < STEPS_ROUNDS; i++) {
+		mark(MARK_ROUND);
 		syscall(510, client, &request, sizeof(request), &recv,
 			sizeof(recv),
 			BUS1_CALL(BUS1_SEND_REPLY, BUS1_RECV_RELEASE));
@@ -191,8 +185,8 @@ static void run_round(int server, int client, uint64_t to)
 
 	if (!fork())
 		echo(server, back);
-	for (i = 0; i < ROUNDS; i++) {
-		mark();
+	for (i = 0; i < STEPS_ROUNDS; i++) {
+		mark(MARK_ROUND);
 		send_to(client, &to, 1);
 		offset = receive(client, offset);
 	}
@@ -203,8 +197,8 @@ static void run_transfer(int server, int client)
 	uint64_t node = 0x1000, handle;
 	int i;
 
-	for (i = 0; i < ROUNDS; i++) {
-		mark();
+	for (i = 0; i < STEPS_ROUNDS; i++) {
+		mark(MARK_ROUND);
 		syscall(504, server, client, &node, &handle, 1, 0);
 		syscall(505, client, &handle, 1, 0);
 	}
@@ -220,8 +214,8 @@ static void run_multicast(int client)
 		to[k] = connect_new(peers[k], 0x1000, client);
 		offsets[k] = BUS1_OFFSET_INVALID;
 	}
-	for (i = 0; i < ROUNDS; i++) {
-		mark();
+	for (i = 0; i < STEPS_ROUNDS; i++) {
+		mark(MARK_ROUND);
 		send_to(client, to, N_PEERS);
 		for (k = 0; k < N_PEERS; k++)
 			offsets[k] = receive(peers[k], offsets[k]);
