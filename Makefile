@@ -2,7 +2,7 @@
 # The commands of the README; each is a script of its own, with --help.
 
 MAKEFLAGS += --no-print-directory
-export DOMAIN DEBUG KSRC V SHARE JOBS TESTS ABIS
+export DOMAIN DEBUG PREEMPT KSRC V SHARE JOBS TESTS ABIS
 
 all: run
 

@@ -24,6 +24,12 @@ kmake() {
 fragments() {
 	ls "$TOP/domains/common.config" "$TOP/domains/$DOMAIN.config"
 	[ -z "$DEBUG" ] || ls "$TOP/domains/debug.config" "$TOP/domains/$DOMAIN-debug.config"
+	# What DEBUG=1 checks includes where a task may be preempted.
+	case ${PREEMPT:-$DEBUG} in
+	'') ;;
+	rt) ls "$TOP/domains/preempt-rt.config" ;;
+	*) ls "$TOP/domains/preempt.config" ;;
+	esac
 }
 
 # config_make: a configuration again only when the fragments or the tree's Kconfig files changed.

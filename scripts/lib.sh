@@ -24,7 +24,13 @@ DOMAIN=${DOMAIN:-x86_64}
 DEBUG=${DEBUG:-}
 [ "$DEBUG" != 0 ] || DEBUG=
 V=${V:-0}
-VARIANT=$DOMAIN${DEBUG:+-debug}
+PREEMPT=${PREEMPT:-}
+case $PREEMPT in
+0) PREEMPT='' ;;
+'' | rt) ;;
+*) PREEMPT=1 ;;
+esac
+VARIANT=$DOMAIN${PREEMPT:+-preempt${PREEMPT#1}}${DEBUG:+-debug}
 OUT=$BUILD/$VARIANT
 JOBS=${JOBS:-$(nproc)}
 
