@@ -165,7 +165,7 @@ int bus1_handle_release(int fd, const uint64_t *handles, size_t n,
  * @flags:	BUS1_DESTROY_RELEASE_HANDLES also gives back the owner's own
  *		reference, and the owner is then not notified
  *
- * All or nothing, and one event. Messages that were sent before are still
+ * All or nothing, and one event each, in array order. Messages that were sent before are still
  * delivered, so memory behind a node is free to go when the owner has received
  * BUS1_MSG_NODE_DESTROY for it, and not when this returns.
  *

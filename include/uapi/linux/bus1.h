@@ -121,7 +121,7 @@ enum bus1_msg_type {
 	BUS1_MSG_REPLY_DROPPED,
 };
 
-/** BUS1_MSG_FLAG_MORE - the next entry belongs to the same transaction */
+/** BUS1_MSG_FLAG_MORE - the next entry belongs to the same multicast */
 #define BUS1_MSG_FLAG_MORE		(1ULL << 0)
 /**
  * BUS1_MSG_FLAG_OVERTOOK - this reply overtook earlier messages

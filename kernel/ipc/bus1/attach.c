@@ -122,7 +122,7 @@ static void sync_with_death(struct bus1_space *holder, struct bus1_node *node)
 {
 	spin_lock(&holder->data);
 	bus1_queue_sync(&holder->queue,
-			bus1_tx_get_place(&node->first->tx).timestamp);
+			bus1_tx_get_place(&node->tx).timestamp);
 	spin_unlock(&holder->data);
 }
 

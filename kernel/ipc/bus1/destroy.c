@@ -6,8 +6,9 @@
 /**
  * DOC: destruction
  *
- * All nodes of one call die in one event: a transaction whose receivers are all
- * holders. See object.c, "references", for what keeps the holders from changing,
+ * A node dies in one event: a transaction whose receivers are all
+ * its holders. Several nodes of one call die one after the other: whoever meets one that
+ * is dying carries out what is left, so that must not be more than one. See object.c, "references", for what keeps the holders from changing,
  * and queue.c, "order", for the transaction. The steps:
  *
  * seal
@@ -20,7 +21,7 @@
  *	as for any transaction
  *
  * Anybody can make all of these steps, in any state; nothing is allocated for it, since
- * the transaction lies in the first of the nodes. Of a node whose owner is down anybody
+ * the transaction lies in the node. Of a node whose owner is down anybody
  * can also begin it (bus1_node_end()): who was refused because of that
  * must not return before the destruction is placed, or they could react to it and
  * outrun a notice.
@@ -59,13 +60,10 @@ static struct bus1_handle *next_holder(struct bus1_handle *handle)
 			     rb_holder);
 }
 
-#define for_each_victim(node, first)					\
-	for (node = first; node; node = node->next)
-
-#define for_each_holder(handle, node, first)				\
+#define for_each_holder(handle, node)					\
 	for (handle = first_holder(node); handle;			\
 	     handle = next_holder(handle))				\
-		if ((first)->quiet && bus1_handle_is_own(handle))	\
+		if ((node)->quiet && bus1_handle_is_own(handle))	\
 			continue;					\
 		else
 
@@ -137,22 +135,22 @@ static void move_notice(struct bus1_tx *tx, struct bus1_handle *handle)
  * An owner that gets no notice hears of the timestamp all the same: what it was sent
  * before is placed before, and what it is sent afterwards after.
  */
-static void note_owner(struct bus1_node *first)
+static void note_owner(struct bus1_node *node)
 {
-	struct bus1_space *owner = first->owner;
+	struct bus1_space *owner = node->owner;
 
 	spin_lock(&owner->data);
-	bus1_tx_note(&first->tx, owner->queue.clock);
+	bus1_tx_note(&node->tx, owner->queue.clock);
 	spin_unlock(&owner->data);
 }
 
-static void sync_owner(struct bus1_node *first)
+static void sync_owner(struct bus1_node *node)
 {
-	struct bus1_space *owner = first->owner;
+	struct bus1_space *owner = node->owner;
 
 	spin_lock(&owner->data);
 	bus1_queue_sync(&owner->queue,
-			bus1_tx_get_place(&first->tx).timestamp);
+			bus1_tx_get_place(&node->tx).timestamp);
 	spin_unlock(&owner->data);
 }
 
@@ -167,27 +165,27 @@ static void fix_destruction(struct bus1_tx *tx)
 
 static void walk_destruction(struct bus1_tx *tx)
 {
-	struct bus1_node *first = container_of(tx, struct bus1_node, tx), *node;
+	struct bus1_node *node = container_of(tx, struct bus1_node, tx);
 	struct bus1_handle *handle;
+	size_t steps = 0;
 
 	if (!bus1_tx_is_fixed(tx)) {
-		for_each_victim(node, first)
-			settle_node(node);
-		for_each_victim(node, first) {
-			for_each_holder(handle, node, first)
-				stage_notice(tx, handle);
-			cond_resched();
+		settle_node(node);
+		for_each_holder(handle, node) {
+			stage_notice(tx, handle);
+			if (!(++steps % BUS1_BATCH))
+				cond_resched();
 		}
-		if (first->quiet)
-			note_owner(first);
+		if (node->quiet)
+			note_owner(node);
 		fix_destruction(tx);
 	}
-	if (first->quiet)
-		sync_owner(first);
-	for_each_victim(node, first) {
-		for_each_holder(handle, node, first)
-			move_notice(tx, handle);
-		cond_resched();
+	if (node->quiet)
+		sync_owner(node);
+	for_each_holder(handle, node) {
+		move_notice(tx, handle);
+		if (!(++steps % BUS1_BATCH))
+			cond_resched();
 	}
 	bus1_tx_place(tx);
 }
@@ -214,87 +212,40 @@ static void bury_zombies(struct bus1_node *node)
 	}
 }
 
-/* The references that the walkers held together; the last one's is that of the first. */
 static void end_destruction(struct bus1_tx *tx)
 {
-	struct bus1_node *first = container_of(tx, struct bus1_node, tx);
-	struct bus1_node *node, *next;
+	struct bus1_node *node = container_of(tx, struct bus1_node, tx);
 
-	for (node = first; node; node = next) {
-		next = node->next;
-		bury_zombies(node);
-		if (node != first)
-			bus1_node_put(node);
-	}
-	bus1_node_put(first);
-}
-
-/* Nodes that are to die together, in the order of @nodes; they have not begun to. */
-static void join_locked(struct bus1_node **nodes, size_t i)
-{
-	struct bus1_node *node = nodes[i], *first = nodes[0];
-
-	node->next = NULL;
-	if (i) {
-		bus1_node_get(first);
-		nodes[i - 1]->next = node;
-	}
-	bus1_node_get(node);
-	WRITE_ONCE(node->first, first);
-}
-
-static void seal_locked(struct bus1_node *first, size_t n, bool quiet)
-{
-	bus1_tx_init(&first->tx, walk_destruction, end_destruction);
-	first->quiet = quiet;
-	first->owner->n_nodes -= n;
-	/* Whoever sees it under the lock, or later, sees all of this. */
-	smp_store_release(&first->sealed, true);
-}
-
-/**
- * bus1_destroy() - destroy nodes in one event
- * @owner:	whose they are; its @local is held
- * @nodes:	live nodes
- * @n:		how many, at least one
- * @quiet:	whether the owner gets no notice
- */
-void bus1_destroy(struct bus1_space *owner, struct bus1_node **nodes, size_t n,
-		  bool quiet)
-{
-	size_t i;
-
-	might_sleep();
-	lockdep_assert_held(&owner->local);
-
-	spin_lock(&owner->data);
-	for (i = 0; i < n; i++) {
-		bus1_space_relax_locked(owner, i);
-		join_locked(nodes, i);
-	}
-	seal_locked(nodes[0], n, quiet);
-	spin_unlock(&owner->data);
-	bus1_tx_help(&nodes[0]->tx);
+	bury_zombies(node);
+	bus1_node_put(node);
 }
 
 /**
  * bus1_node_end() - see to it that a node is dead
  * @node:	node that is not live, or whose owner is down, or whose owner's @local is
- *		held; no data lock is. Its owner gets no notice if it was live
+ *		held; no data lock is
+ * @quiet:	whether its owner gets no notice, if it was live
  */
-void bus1_node_end(struct bus1_node *node)
+void bus1_node_end(struct bus1_node *node, bool quiet)
 {
 	struct bus1_space *owner = node->owner;
-	bool sealed = false;
+	bool begin;
+
+	might_sleep();
 
 	spin_lock(&owner->data);
-	if (bus1_node_is_live(node)) {
-		join_locked(&node, 0);
-		seal_locked(node, 1, true);
-		sealed = true;
+	begin = bus1_node_is_live(node);
+	if (begin) {
+		/* That of all walkers together. */
+		bus1_node_get(node);
+		bus1_tx_init(&node->tx, walk_destruction, end_destruction);
+		node->quiet = quiet;
+		owner->n_nodes--;
+		/* Whoever sees it sees all of this. */
+		smp_store_release(&node->sealed, true);
 	}
 	spin_unlock(&owner->data);
-	if (sealed)
+	if (begin)
 		bus1_tx_help(&node->tx);
 	else
 		bus1_node_help(node);
@@ -526,9 +477,10 @@ static int destroy_found(struct bus1_space *space, const u64 *ids, size_t n,
 	if (err)
 		return err;
 
-	if (victims->n_nodes)
-		bus1_destroy(space, victims->nodes, victims->n_nodes, quiet);
-	for (i = 0; quiet && i < victims->n_nodes; i++) {
+	for (i = 0; i < victims->n_nodes; i++) {
+		bus1_node_end(victims->nodes[i], quiet);
+		if (!quiet)
+			continue;
 		bus1_handle_unshow(&victims->nodes[i]->own, 1);
 		bus1_node_forget(victims->nodes[i]);
 	}
@@ -547,8 +499,8 @@ static int destroy_found(struct bus1_space *space, const u64 *ids, size_t n,
  * @n:		how many
  * @flags:	BUS1_DESTROY_*
  *
- * All or nothing. The nodes die in one event; each request that is cancelled is an event
- * of its own, mostly after that: whoever finds it being cancelled finishes it.
+ * All or nothing. Each is an event of its own: the nodes in the order of @ids, then the
+ * requests, unless somebody finds one of these being cancelled and finishes it.
  *
  * Return: 0; -ESHUTDOWN; -ENXIO if one is not there, -EREMOTE if one is not the
  * peer's own, -ESTALE if one is destroyed already, -ENOTUNIQ if one is named

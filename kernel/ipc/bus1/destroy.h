@@ -7,9 +7,7 @@
 
 #include "commit.h"
 
-void bus1_destroy(struct bus1_space *owner, struct bus1_node **nodes, size_t n,
-		  bool quiet);
-void bus1_node_end(struct bus1_node *node);
+void bus1_node_end(struct bus1_node *node, bool quiet);
 void bus1_cancel_locked(struct bus1_reply *reply);
 void bus1_reply_end(struct bus1_reply *reply);
 int bus1_peer_destroy_nodes(struct bus1_peer *peer, const u64 *ids, size_t n,

@@ -213,7 +213,6 @@ void bus1_node_abort(struct bus1_node *node)
 	struct bus1_space *owner = node->owner;
 
 	spin_lock(&owner->data);
-	WRITE_ONCE(node->first, node);
 	WRITE_ONCE(node->sealed, true);
 	bus1_tx_place(&node->tx);
 	owner->n_nodes--;
@@ -231,8 +230,6 @@ void bus1_node_free(struct kref *ref)
 	struct bus1_node *node = container_of(ref, struct bus1_node, ref);
 
 	WARN_ON_ONCE(bus1_entry_queued(&node->released));
-	if (node->first && node->first != node)
-		bus1_node_put(node->first);
 	bus1_space_put(node->owner);
 	kmem_cache_free(node_cache, node);
 }
@@ -245,7 +242,7 @@ void bus1_node_free(struct kref *ref)
  */
 void bus1_node_help(struct bus1_node *node)
 {
-	struct bus1_tx *tx = &node->first->tx;
+	struct bus1_tx *tx = &node->tx;
 
 	if (!bus1_tx_is_placed(tx) && bus1_tx_enter(tx))
 		bus1_tx_help(tx);
@@ -388,7 +385,7 @@ static __always_inline bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 		return true;
 	}
 	if (!bus1_node_is_live(node) &&
-	    refcount_read(&node->first->tx.walkers)) {
+	    refcount_read(&node->tx.walkers)) {
 		bus1_space_get(handle->holder);
 		hlist_add_head(&handle->zombie, &node->zombies);
 		return false;

@@ -65,15 +65,10 @@ struct bus1_handle {
  * struct bus1_node - what messages are sent to
  * @ref:	keeps the memory
  * @owner:	who created it; holds a reference; constant
- * @tx:		the destruction of this node and of those behind it by @next; only used
- *		in the first of them
- * @first:	the first of those that are destroyed in one event, NULL until that is
- *		prepared; referenced if it is another node. Written under the owner's
- *		@data, constant once @sealed
- * @next:	the next of these, or NULL; likewise
- * @sealed:	whether @tx has begun, of the first of these; set under the owner's
- *		@data. From then on the nodes are DYING: no messages, no new holders
- * @quiet:	whether the owner gets no notice, likewise; constant once @sealed
+ * @tx:		its destruction
+ * @sealed:	whether @tx has begun; set under the owner's @data. From then on the node
+ *		is DYING: no messages, no new holders
+ * @quiet:	whether the owner gets no notice; constant once @sealed
  * @holders:	all its handles, by holder; the owner's @data, and fixed while
  *		somebody walks over them
  * @zombies:	handles that lost their last reference while somebody walked; the
@@ -103,8 +98,6 @@ struct bus1_node {
 	struct kref ref;
 	struct bus1_space *owner;
 	struct bus1_tx tx;
-	struct bus1_node *first;
-	struct bus1_node *next;
 	bool sealed;
 	bool quiet;
 	struct rb_root holders;
@@ -211,9 +204,7 @@ static inline struct bus1_handle *bus1_handle_find(struct bus1_space *space,
  */
 static inline bool bus1_node_is_live(const struct bus1_node *node)
 {
-	const struct bus1_node *first = READ_ONCE(node->first);
-
-	return !first || !READ_ONCE(first->sealed);
+	return !READ_ONCE(node->sealed);
 }
 
 /**
@@ -224,9 +215,7 @@ static inline bool bus1_node_is_live(const struct bus1_node *node)
  */
 static inline bool bus1_node_is_dead(const struct bus1_node *node)
 {
-	const struct bus1_node *first = READ_ONCE(node->first);
-
-	return first && bus1_tx_is_placed(&first->tx);
+	return bus1_tx_is_placed(&node->tx);
 }
 
 /**
@@ -282,7 +271,7 @@ static inline bool bus1_node_dead_before(const struct bus1_node *node,
 
 	if (!bus1_node_is_dead(node))
 		return false;
-	death = bus1_tx_get_place(&node->first->tx);
+	death = bus1_tx_get_place(&node->tx);
 	return bus1_place_before(&death, place);
 }
 

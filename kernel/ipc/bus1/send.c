@@ -300,7 +300,9 @@ static void end_request(struct bus1_job *job)
 		if (!job->locked)
 			mutex_lock(&space->local);
 		job->locked = true;
-		bus1_reply_forget(asks);
+		/* What came before that is the flush's to drop. */
+		if (READ_ONCE(asks->state) == BUS1_REPLY_CANCELLED)
+			bus1_reply_forget(asks);
 	}
 	/* Who waits has the reference of the sender. */
 	if (!job->send->await)
@@ -412,7 +414,7 @@ static void end_refusers(struct bus1_job *job)
 		if (job->legs[i].error == -EHOSTUNREACH &&
 		    job->legs[i].name.node &&
 		    bus1_node_is_unreachable(job->legs[i].name.node))
-			bus1_node_end(job->legs[i].name.node);
+			bus1_node_end(job->legs[i].name.node, true);
 	if (job->refused)
 		bus1_reply_end(job->refused);
 	bus1_reply_put(job->refused);

@@ -330,7 +330,7 @@ SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 }
 
 /**
- * sys_bus1_nodes_destroy() - destroy nodes in one event
+ * sys_bus1_nodes_destroy() - destroy nodes, all or none
  * @fd:		peer that owns them
  * @nodes:	nodes, and requests whose reply is not wanted any more
  * @n:		how many

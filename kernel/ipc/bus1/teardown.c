@@ -56,7 +56,7 @@ static void destroy_nodes(struct bus1_peer *peer)
 		    bus1_node_is_dead(handle->node))
 			continue;
 		handle->node->flushed = true;
-		bus1_node_end(handle->node);
+		bus1_node_end(handle->node, true);
 		cond_resched();
 	}
 }

@@ -87,8 +87,8 @@ TEST_F_TIMEOUT(down, leaves_nothing_in_the_peer_that_asked, 120)
 
 	for (self->turn = 1; self->turn <= scaled(150); self->turn++) {
 		ASSERT_EQ(0, peer_open(&self->client, NULL, 0));
-		self->to_server = connect_peers(self->server.fd, 8,
-						self->client.fd);
+		self->to_server = connect_new(self->server.fd, 8,
+					      self->client.fd);
 		ASSERT_NE(INVALID, self->to_server);
 		self->asked = 0;
 		STORE(&self->stop, 0);

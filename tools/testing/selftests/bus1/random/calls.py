@@ -4,8 +4,8 @@
 import copy
 
 from state import (
-    ANY, ARRAY, DATA, DEFAULT_LIMITS, HANDLE_MAX, INT_MAX, INVALID,
-    LOOSE, NEW, OWN, PENDING, SILENT, Bus, Mismatch, Node, Peer, Request)
+    ARRAY, DATA, DEFAULT_LIMITS, HANDLE_MAX, INT_MAX, INVALID,
+    LOOSE, NEW, OWN, PENDING, Bus, Mismatch, Node, Peer, Request)
 
 LIMITS_SIZE, INFO_SIZE, PAGE_SIZE = 32, 112, 4096
 RESET_FLUSH, RESET_FLUSH_SEED, RESET_ADOPT = 1, 2, 4
@@ -178,7 +178,7 @@ class Calls(Bus):
             self.settle(res, self.bad_fd(args), errors, self.shut(peer))
             return
         if flags & RESET_FLUSH_SEED:
-            self.drop_seed(peer, SILENT if flags & RESET_FLUSH else LOOSE)
+            self.drop_seed(peer, LOOSE)
         if flags & RESET_FLUSH:
             self.flush(peer, not flags & RESET_FLUSH_SEED)
         busy = flags & RESET_ADOPT and any(peer.used)
@@ -278,12 +278,13 @@ class Calls(Bus):
         quiet = num(args, 'flags') & 1
         for what in doomed:
             if isinstance(what, Node):
-                self.destroy(what, ANY, not quiet)
+                self.place += 1         # an event of its own
+                self.destroy(what, ARRAY, not quiet)
             if quiet and isinstance(what, Node):
-                self.release(peer, peer.handles[what], 1, ANY)
+                self.release(peer, peer.handles[what], 1, ARRAY)
         for what in doomed:
             if isinstance(what, Request):
-                self.place += 1         # an event of its own
+                self.place += 1         # and so is each request
                 self.cancel(what, ARRAY)
 
     def why_not_destroy(self, peer, ident, doomed):

@@ -5,8 +5,8 @@ import copy
 
 from calls import Calls, id_list, names, num
 from state import (
-    DATA, F_MORE, F_OVERTOOK, INVALID, Flushed, KINDS, LOOSE, NODE_DESTROY,
-    NODE_RELEASE, NONE, OWN, REPLY_DROPPED, SILENT, Mismatch, Node, Request,
+    DATA, F_MORE, F_OVERTOOK, INVALID, Flushed, KINDS, NODE_DESTROY,
+    NODE_RELEASE, NONE, OWN, REPLY_DROPPED, Mismatch, Node, Request,
     Slice, payload_crc)
 
 RECV_SIZE = 112
@@ -123,11 +123,8 @@ class Receiving(Calls):
     def check_more(self, peer, entry, res, skip=None):
         if num(res, 'flags') & ~3:
             raise Mismatch('known flags', 'flags=' + res['flags'])
-        if entry.order == SILENT:
-            return
-        more = peer.next_place(skip) == entry.place
-        if entry.order == LOOSE and more:
-            return
+        more = (entry.kind == DATA and
+                peer.next_place(skip) == entry.place)
         if bool(num(res, 'flags') & F_MORE) != more:
             raise Mismatch('MORE %s' % ('set' if more else 'clear'),
                            'flags=' + res.get('flags', '?'))

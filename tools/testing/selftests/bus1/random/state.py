@@ -23,10 +23,9 @@ F_MORE, F_OVERTOOK = 1, 2
 SLICES, HANDLES, BYTES, FDS = range(4)
 DEFAULT_LIMITS = (65536 // 4, 262144 // 4, (64 << 20) // 4, 4096 // 4)
 
-# How the entries of one event stand to each other in a queue: a message's in
-# array order; those of a destruction in any order; LOOSE: MORE is not said
-# either; SILENT: MORE means nothing (close, disconnect, flush)
-ARRAY, ANY, LOOSE, SILENT = range(4)
+# How the entries that one call makes stand to each other in a queue: in array
+# order, or in any
+ARRAY, LOOSE = range(2)
 
 # Who a charge is counted for: a claimant's uid, or the peer itself
 OWN = None
@@ -486,24 +485,24 @@ class Bus:
         for node in [n for n in peer.handles
                      if n.owner is peer and n.died is None]:
             if node not in pinned:
-                self.destroy(node, SILENT, False)
+                self.destroy(node, LOOSE, False)
         for req in [r for r in peer.requests.values() if r.state == PENDING]:
-            self.cancel(req, SILENT, req.holder is not peer or req in unread)
+            self.cancel(req, LOOSE, req.holder is not peer or req in unread)
         for req in [r for r in peer.requests.values()]:
             del peer.requests[req.id]
             if req.state == DROPPED:
                 peer.uncharge(OWN, (0, 1, 0, 0))
         for req in list(peer.replies.values()):
-            self.let_go(req, SILENT)
+            self.let_go(req, LOOSE)
         for e in queue:
             if e.kind == DATA and e not in kept:
-                self.drop_message(peer, e.what, SILENT)
+                self.drop_message(peer, e.what, LOOSE)
         for handle in list(peer.handles.values()):
             if handle.node in pinned:
-                self.drop_ref(handle.node, SILENT, handle.count - 1)
+                self.drop_ref(handle.node, LOOSE, handle.count - 1)
                 handle.count = 1
             else:
-                self.release(peer, handle, handle.count, SILENT)
+                self.release(peer, handle, handle.count, LOOSE)
         for offset in list(peer.slices):
             self.drop_slice(peer, offset)
 
@@ -517,6 +516,6 @@ class Bus:
     def shut_down(self, peer):
         """Disconnect and close: from the first moment nothing is accepted."""
         peer.down = True
-        self.drop_seed(peer, SILENT)
+        self.drop_seed(peer, LOOSE)
         self.flush(peer, False)
         peer.queue = []
