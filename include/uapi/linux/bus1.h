@@ -139,7 +139,8 @@ enum bus1_msg_type {
  * @max_inflight_bytes:	bytes of all these slices
  * @max_inflight_fds:	file descriptors in unread messages
  *
- * Each is BUS1_LIMIT_KEEP or at most INT_MAX.
+ * Each is BUS1_LIMIT_KEEP or at most INT_MAX. They are reserved from what the peer's
+ * user may have, until the peer is closed.
  */
 struct bus1_peer_limits {
 	__aligned_u64 max_slices;
@@ -168,6 +169,8 @@ struct bus1_peer_limits {
  * @n_queued:		messages and notices that wait to be received
  * @n_sent:		deliveries made by this peer, one per destination
  * @n_received:		messages and notices received
+ *
+ * Of each resource the larger of limit and use is reserved from the user's.
  */
 struct bus1_peer_info {
 	__aligned_u64 max_slices;

@@ -47,8 +47,8 @@
  *	2	queue		order of entries
  *		pool		receive memory
  *		quota		limits and shares
- *		ident		who a peer is
  *	3	slice		the slices of a pool
+ *		ident		who a peer is
  *	4	space		what a peer is to nodes, handles and replies
  *		tx		a transaction, which anybody can finish
  *	5	object		nodes and handles

@@ -4,6 +4,7 @@
  */
 
 #include <linux/anon_inodes.h>
+#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
@@ -75,6 +76,22 @@ static void show_resource(struct seq_file *m, const char *name,
 		   quota->max.of[r]);
 }
 
+/*
+ * What all peers of its user have reserved, as the sysctls count it. That is nobody
+ * else's business: who was given the peer sees what this one has.
+ */
+static void show_reserved(struct seq_file *m, struct ucounts *user)
+{
+	if (m->file->f_cred->ucounts != user &&
+	    !file_ns_capable(m->file, user->ns, CAP_SYS_RESOURCE))
+		return;
+	seq_printf(m, "bus1-reserved:\t%ld %ld %ld %ld\n",
+		   bus1_user_reserved(user, BUS1_SLICES),
+		   bus1_user_reserved(user, BUS1_HANDLES),
+		   bus1_user_reserved(user, BUS1_BYTES),
+		   bus1_user_reserved(user, BUS1_FDS));
+}
+
 static void show_claims(struct seq_file *m, const struct bus1_quota *quota)
 {
 	struct user_namespace *ns = seq_user_ns(m);
@@ -125,6 +142,8 @@ static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "bus1-owed:\t%zu\n", peer->space.n_owed);
 	seq_printf(m, "bus1-awaited:\t%zu\n", peer->space.n_awaited);
 	seq_printf(m, "bus1-seed:\t%d\n", !!peer->seed);
+	/* Another user comes under @local only. */
+	show_reserved(m, peer->space.quota.user);
 	spin_lock(&peer->space.data);
 	show_peer_locked(m, peer);
 	spin_unlock(&peer->space.data);

@@ -11,31 +11,50 @@
 #include <linux/user_namespace.h>
 
 #include "ident.h"
+#include "quota.h"
+
+/* Returns false if memory is short; there may be none without that. */
+static bool find_container(struct bus1_ident *ident)
+{
+	struct user_namespace *ns = ident->user->ns;
+
+	while (ns->level > 1)
+		ns = ns->parent;
+	if (!bus1_user_made_by_root(ns))
+		return true;
+	ident->container = alloc_ucounts(ns, GLOBAL_ROOT_UID);
+	return ident->container;
+}
 
 /**
  * bus1_ident_new() - take down who the caller is
- * @user:	user namespace and effective user ID of the caller
  *
  * Return: the identity, or NULL.
  */
-struct bus1_ident *bus1_ident_new(struct ucounts *user)
+struct bus1_ident *bus1_ident_new(void)
 {
 	struct bus1_ident *ident;
 
-	ident = kmalloc(sizeof(*ident), GFP_KERNEL_ACCOUNT);
+	ident = kzalloc(sizeof(*ident), GFP_KERNEL_ACCOUNT);
 	if (!ident)
 		return NULL;
-	ident->user = get_ucounts(user);
-	if (!ident->user) {
-		kfree(ident);
-		return NULL;
-	}
+	ident->user = alloc_ucounts(current_user_ns(), current_euid());
+	if (!ident->user)
+		goto error_ident;
+	if (!find_container(ident))
+		goto error_user;
 	kref_init(&ident->ref);
 	ident->pid = get_pid(task_tgid(current));
 	ident->uid = current_euid();
 	ident->gid = current_egid();
 	ident->memcg = get_mem_cgroup_from_mm(current->mm);
 	return ident;
+
+error_user:
+	put_ucounts(ident->user);
+error_ident:
+	kfree(ident);
+	return NULL;
 }
 
 /**
@@ -48,6 +67,8 @@ void bus1_ident_free(struct kref *ref)
 
 	mem_cgroup_put(ident->memcg);
 	put_pid(ident->pid);
+	if (ident->container)
+		put_ucounts(ident->container);
 	put_ucounts(ident->user);
 	kfree(ident);
 }

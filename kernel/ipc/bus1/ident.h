@@ -16,6 +16,9 @@ struct ucounts;
  * struct bus1_ident - the identity that a peer was opened with
  * @ref:	keeps the memory: the peer's, and one per unread message it sent
  * @user:	user namespace and effective user ID, referenced
+ * @container:	who stands for the container that it lives in, if the root of the
+ *		initial user namespace made one: that namespace with its owner's
+ *		ID, referenced; or NULL
  * @pid:	thread group, referenced
  * @uid:	effective user ID
  * @gid:	effective group ID
@@ -27,13 +30,14 @@ struct ucounts;
 struct bus1_ident {
 	struct kref ref;
 	struct ucounts *user;
+	struct ucounts *container;
 	struct pid *pid;
 	kuid_t uid;
 	kgid_t gid;
 	struct mem_cgroup *memcg;
 };
 
-struct bus1_ident *bus1_ident_new(struct ucounts *user);
+struct bus1_ident *bus1_ident_new(void);
 void bus1_ident_free(struct kref *ref);
 
 static inline struct bus1_ident *bus1_ident_get(struct bus1_ident *ident)

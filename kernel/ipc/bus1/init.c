@@ -22,7 +22,7 @@
 static struct ctl_table bus1_sysctls[] = {
 	BUS1_SYSCTL("max_slices", BUS1_SLICES),
 	BUS1_SYSCTL("max_handles", BUS1_HANDLES),
-	BUS1_SYSCTL("max_inflight_bytes", BUS1_BYTES),
+	BUS1_SYSCTL("max_inflight_kbytes", BUS1_BYTES),
 	BUS1_SYSCTL("max_inflight_fds", BUS1_FDS),
 };
 

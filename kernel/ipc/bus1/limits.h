@@ -41,32 +41,64 @@ static_assert((BUS1_HANDLE_FLAGS | BUS1_HANDLE_FLAG_REPLY) ==
 
 static_assert(BUS1_VEC_MAX == UIO_MAXIOV);
 
-/* Every limit fits into an int, so that sums of two fit into a long. */
+/*
+ * Every limit fits into an int, so that sums of two fit into an s64, and what is
+ * counted for a user into a long; its bytes in KiB, or 32 bits would do for 2 GiB.
+ */
 #define BUS1_LIMIT_MAX		INT_MAX
 
-/* Defaults of what all peers of one user may use together. */
-#define BUS1_USER_SLICES	65536
-#define BUS1_USER_HANDLES	262144
-#define BUS1_USER_BYTES		SZ_64M
-#define BUS1_USER_FDS		4096
-#define BUS1_USER_PEERS		4096
+/*
+ * The default limits of a peer. A service with these serves as many users as
+ * abi.md says, see BUS1_GUARANTEED, and a client has room for a few large replies.
+ */
+#define BUS1_PEER_SLICES	16384
+#define BUS1_PEER_HANDLES	65536
+#define BUS1_PEER_BYTES		SZ_16M
+#define BUS1_PEER_FDS		1024
 
-/* A peer's default limit is its user's, divided by this. */
-#define BUS1_PEER_SHARE		4
+/*
+ * What a user may reserve is so many times that: a session runs a few hundred
+ * programs, each with a peer or two. It works the other way round, too: whatever the
+ * sysctls say, a default peer gets this part of it, so that as many can be opened.
+ */
+#define BUS1_PEER_SHARE		512
+
+/*
+ * Defaults of what all peers of one user may reserve together. To reserve is not to
+ * use, and mostly nothing is used: these numbers keep a user from having without an
+ * end, as fs.epoll.max_user_watches, RLIMIT_MSGQUEUE and fs.pipe-user-pages-soft do
+ * each for its own, while memory is bounded by the cgroup that all of it is charged
+ * to. Used up to the last they are 8 GiB in pools, which can be swapped as tmpfs
+ * can, and more handles and messages than a small machine has memory for; so are the
+ * sockets that RLIMIT_NPROC times RLIMIT_NOFILE allow, of 208 KiB each. Who has
+ * users that he does not trust, and no cgroups, lowers the sysctls.
+ */
+#define BUS1_USER_SLICES	(BUS1_PEER_SHARE * BUS1_PEER_SLICES)
+#define BUS1_USER_HANDLES	(BUS1_PEER_SHARE * BUS1_PEER_HANDLES)
+#define BUS1_USER_KBYTES	(BUS1_PEER_SHARE * (BUS1_PEER_BYTES / SZ_1K))
+#define BUS1_USER_FDS		(BUS1_PEER_SHARE * BUS1_PEER_FDS)
+static_assert(BUS1_USER_HANDLES <= BUS1_LIMIT_MAX);
+static_assert(BUS1_USER_KBYTES <= BUS1_LIMIT_MAX);
+
+/* Small peers fit that are more than the default ones. */
+#define BUS1_USER_PEERS		4096
+static_assert(BUS1_USER_PEERS >= BUS1_PEER_SHARE);
 
 /*
  * The share rule accepts a charge c of a claimant that holds s when
  * s + c <= (L - U + s) / (n + 1). Say n - 1 claimants took all they could.
  * The first got at most L / 2, and each later one at most 1 / (n + 1) of what
  * the others left, so that L - U >= L / n remains and the n-th claimant gets at
- * least L / (n * (n + 1)), whatever the others did. The numbers that abi.md
- * promises for the default limits follow:
+ * least L / (n * (n + 1)), whatever the others did. With more claimants than that
+ * nothing is promised: those that take again whatever is given back can keep an
+ * empty one out for ever. The numbers that abi.md promises for the default limits
+ * follow:
  */
 #define BUS1_GUARANTEED(limit, n)	((limit) / ((n) * ((n) + 1)))
-static_assert(BUS1_GUARANTEED(BUS1_USER_SLICES / BUS1_PEER_SHARE, 127) >= 1);
-static_assert(BUS1_GUARANTEED(BUS1_USER_FDS / BUS1_PEER_SHARE, 31) >= 1);
-static_assert(BUS1_GUARANTEED(BUS1_USER_BYTES / BUS1_PEER_SHARE, 15) >= SZ_64K);
-static_assert(BUS1_GUARANTEED(BUS1_USER_BYTES / BUS1_PEER_SHARE, 3) >= SZ_1M);
+static_assert(BUS1_GUARANTEED(BUS1_PEER_SLICES, 127) >= 1);
+static_assert(BUS1_GUARANTEED(BUS1_PEER_FDS, 31) >= 1);
+static_assert(BUS1_GUARANTEED(BUS1_PEER_BYTES, 15) >= SZ_64K);
+static_assert(BUS1_GUARANTEED(BUS1_PEER_BYTES, 3) >= SZ_1M);
 
 /*
  * Pages below this offset stay allocated when no slice uses them: enough for

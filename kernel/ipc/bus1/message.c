@@ -263,7 +263,8 @@ static int take_locked(struct bus1_space *space, struct bus1_pool *pool,
 	if (unlikely(space->down))
 		return -EHOSTUNREACH;
 	claim = bus1_quota_claim(&space->quota,
-				 bus1_quota_claimant(&space->quota, sender->user),
+				 bus1_quota_claimant(&space->quota, sender->user,
+						     sender->container),
 				 &none);
 	if (!claim)
 		return -ENOMEM;
@@ -336,7 +337,8 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 
 		spin_lock(&space->data);
 		user = bus1_quota_claimant(&space->quota,
-					   message->sender->user);
+					   message->sender->user,
+					   message->sender->container);
 		/* It may be another one than before, if the receiver was adopted. */
 		if (spare && spare->user != user)
 			swap(spare, stale);

@@ -52,8 +52,8 @@ static void free_peer(struct bus1_space *space)
  * bus1_peer_close() - put the reference that came with bus1_peer_new()
  * @peer:	peer that is drained or was never used
  *
- * From now on it does not count among its user's peers and has no pool, even while
- * others hold dead handles to its nodes.
+ * From now on it does not count among its user's peers, has nothing reserved and no
+ * pool, even while others hold dead handles to its nodes.
  */
 void bus1_peer_close(struct bus1_peer *peer)
 {
@@ -62,47 +62,68 @@ void bus1_peer_close(struct bus1_peer *peer)
 	/* Who lost a race with going down may have made it anew. */
 	spin_lock(&peer->space.data);
 	file = bus1_pool_detach(&peer->pool);
+	bus1_quota_close(&peer->space.quota);
 	spin_unlock(&peer->space.data);
 	bus1_pool_put_file(file);
-	dec_ucount(peer->user, UCOUNT_BUS1_PEERS);
 	bus1_space_put(&peer->space);
+}
+
+static void set_limit(struct bus1_amount *max, enum bus1_resource r, u64 limit)
+{
+	if (limit != BUS1_LIMIT_KEEP)
+		max->of[r] = limit;
+}
+
+static void merge_limits(struct bus1_amount *max,
+			 const struct bus1_peer_limits *limits)
+{
+	if (!limits)
+		return;
+	set_limit(max, BUS1_SLICES, limits->max_slices);
+	set_limit(max, BUS1_HANDLES, limits->max_handles);
+	set_limit(max, BUS1_BYTES, limits->max_inflight_bytes);
+	set_limit(max, BUS1_FDS, limits->max_inflight_fds);
+}
+
+static struct bus1_peer *new_peer(const struct bus1_amount *max)
+{
+	struct bus1_peer *peer;
+	int err;
+
+	peer = kmem_cache_zalloc(peer_cache, GFP_KERNEL);
+	if (!peer)
+		return ERR_PTR(-ENOMEM);
+	peer->ident = bus1_ident_new();
+	if (!peer->ident) {
+		kmem_cache_free(peer_cache, peer);
+		return ERR_PTR(-ENOMEM);
+	}
+
+	bus1_space_init(&peer->space, peer->ident->user, free_peer);
+	bus1_pool_init(&peer->pool);
+	err = bus1_quota_open(&peer->space.quota, max);
+	if (err) {
+		bus1_space_put(&peer->space);
+		return ERR_PTR(err);
+	}
+	/* Not a counter, which would tell how many peers others open. */
+	peer->id = get_random_u64();
+	return peer;
 }
 
 /**
  * bus1_peer_new() - open a peer with the identity of the caller
  * @limits:	valid limits, or NULL for defaults
  *
- * Return: the peer; -ENOSPC if the user has too many, -ENOMEM.
+ * Return: the peer; -ENOSPC if the user has too many, or no room for its limits;
+ * -ENOMEM.
  */
 struct bus1_peer *bus1_peer_new(const struct bus1_peer_limits *limits)
 {
-	struct bus1_peer *peer;
-	struct ucounts *user;
+	struct bus1_amount max = bus1_quota_defaults();
 
-	user = inc_ucount(current_user_ns(), current_euid(), UCOUNT_BUS1_PEERS);
-	if (!user)
-		return ERR_PTR(-ENOSPC);
-	peer = kmem_cache_zalloc(peer_cache, GFP_KERNEL);
-	if (!peer)
-		goto error_user;
-	peer->ident = bus1_ident_new(user);
-	if (!peer->ident)
-		goto error_peer;
-
-	peer->user = user;
-	/* Not a counter, which would tell how many peers others open. */
-	peer->id = get_random_u64();
-	bus1_space_init(&peer->space, user, free_peer);
-	bus1_pool_init(&peer->pool);
-	if (limits)
-		bus1_peer_set_limits(peer, limits);
-	return peer;
-
-error_peer:
-	kmem_cache_free(peer_cache, peer);
-error_user:
-	dec_ucount(user, UCOUNT_BUS1_PEERS);
-	return ERR_PTR(-ENOMEM);
+	merge_limits(&max, limits);
+	return new_peer(&max);
 }
 
 static bool limit_is_valid(u64 limit)
@@ -124,35 +145,29 @@ int bus1_peer_check_limits(const struct bus1_peer_limits *limits)
 	       limit_is_valid(limits->max_inflight_fds) ? 0 : -EINVAL;
 }
 
-static void set_limit(struct bus1_quota *quota, enum bus1_resource r, u64 limit)
-{
-	if (limit != BUS1_LIMIT_KEEP)
-		quota->max.of[r] = limit;
-}
-
 /**
  * bus1_peer_set_limits() - set limits
  * @peer:	peer
  * @limits:	valid limits
  *
- * Return: 0, or -ESHUTDOWN.
+ * Return: 0; -ESHUTDOWN; -ENOSPC, and nothing has changed, if its user has no room
+ * for them.
  */
 int bus1_peer_set_limits(struct bus1_peer *peer,
 			 const struct bus1_peer_limits *limits)
 {
 	struct bus1_quota *quota = &peer->space.quota;
-	bool down;
+	int err = -ESHUTDOWN;
+	struct bus1_amount max;
 
 	spin_lock(&peer->space.data);
-	down = peer->space.down;
-	if (!down) {
-		set_limit(quota, BUS1_SLICES, limits->max_slices);
-		set_limit(quota, BUS1_HANDLES, limits->max_handles);
-		set_limit(quota, BUS1_BYTES, limits->max_inflight_bytes);
-		set_limit(quota, BUS1_FDS, limits->max_inflight_fds);
+	if (!peer->space.down) {
+		max = quota->max;
+		merge_limits(&max, limits);
+		err = bus1_quota_set_limits(quota, &max);
 	}
 	spin_unlock(&peer->space.data);
-	return down ? -ESHUTDOWN : 0;
+	return err;
 }
 
 /* The notice of a handle that its holder released meanwhile is for nobody. */
@@ -288,30 +303,36 @@ static bool swap_identity(struct bus1_peer *peer, struct bus1_peer *with)
 	bool free;
 
 	spin_lock(&peer->space.data);
-	free = bus1_quota_adopt(&peer->space.quota, with->user);
-	if (free) {
-		with->space.quota.user = peer->user;
-		swap(peer->user, with->user);
+	free = bus1_quota_swap(&peer->space.quota, &with->space.quota);
+	if (free)
 		swap(peer->ident, with->ident);
-	}
 	spin_unlock(&peer->space.data);
 	return free;
 }
 
 /**
  * bus1_peer_adopt() - give a peer the identity of the caller
- * @peer:	peer
+ * @peer:	peer whose @space.local is held
+ * @limits:	valid limits, or NULL to keep them
  *
- * A new peer of the caller's is made, and gets the old identity to take away.
+ * A new peer of the caller's is made, with the limits that this one is to have, and
+ * gets the old identity and what was reserved with it, to take both away.
  *
  * Return: 0; -EBUSY while anything is charged to the peer; -ENOSPC if the caller
- * has too many peers; -ENOMEM.
+ * has too many peers, or no room for the limits; -ENOMEM.
  */
-int bus1_peer_adopt(struct bus1_peer *peer)
+int bus1_peer_adopt(struct bus1_peer *peer,
+		    const struct bus1_peer_limits *limits)
 {
-	struct bus1_peer *fresh = bus1_peer_new(NULL);
+	/* Set under @space.local. */
+	struct bus1_amount max = peer->space.quota.max;
+	struct bus1_peer *fresh;
 	bool swapped;
 
+	lockdep_assert_held(&peer->space.local);
+
+	merge_limits(&max, limits);
+	fresh = new_peer(&max);
 	if (IS_ERR(fresh))
 		return PTR_ERR(fresh);
 	swapped = swap_identity(peer, fresh);

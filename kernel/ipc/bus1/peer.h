@@ -14,9 +14,7 @@
  * @space:	its queue, its handles, its locks
  * @pool:	its receive memory; the lists under @space.data
  * @id:		names it for people; constant
- * @ident:	who it is, referenced; @space.data
- * @user:	the user whose peers it counts among until it is closed, referenced
- *		until then; @space.data
+ * @ident:	who it is, referenced, and whose user's limits it has; @space.data
  * @seed:	the seed, or NULL; @space.local
  * @n_sent:	deliveries
  * @n_received:	entries received; @space.data
@@ -43,7 +41,6 @@ struct bus1_peer {
 	struct bus1_pool pool;
 	u64 id;
 	struct bus1_ident *ident;
-	struct ucounts *user;
 	struct bus1_message *seed;
 	atomic64_t n_sent;
 	u64 n_received;
@@ -65,7 +62,8 @@ int bus1_peer_check_limits(const struct bus1_peer_limits *limits);
 struct bus1_entry *bus1_peer_peek_locked(struct bus1_peer *peer);
 bool bus1_peer_has_more_locked(struct bus1_peer *peer, struct bus1_entry *entry);
 int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info);
-int bus1_peer_adopt(struct bus1_peer *peer);
+int bus1_peer_adopt(struct bus1_peer *peer,
+		    const struct bus1_peer_limits *limits);
 
 struct bus1_ident *bus1_peer_ident(struct bus1_peer *peer);
 

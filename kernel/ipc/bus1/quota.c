@@ -6,12 +6,9 @@
 /**
  * DOC: shares
  *
- * What a message consumes is charged to its receiver, twice: to the receiving
- * peer, where it is booked under the sender's name, and to the receiving user,
- * up the chain of owners of its user namespaces, as ucounts are.
- *
- * On the peer, a claimant that holds s of a resource with limit L, of which U
- * is used and which n claimants hold (this one counted), may take c more if
+ * What a message consumes is charged to its receiver, where it is booked under the
+ * sender's name. A claimant that holds s of a resource with limit L, of which U is
+ * used and which n claimants hold (this one counted), may take c more if
  *
  *	s + c <= (L - U + s) / (n + 1).
  *
@@ -19,9 +16,25 @@
  * are, not on how greedy they are: see BUS1_GUARANTEED in limits.h. What the
  * peer uses itself (its nodes, its seed) is in U, and bounded by L alone.
  *
+ * A peer's limits are its own: they are reserved from what its user may have when
+ * they are set, and given back when the peer is closed. A message is then charged
+ * to the peer alone, under its lock, and the rule holds whatever the user's other
+ * peers do. Reserved of a resource is max(limit, used): who lowers a limit to below
+ * what is used gets the rest back as it is released, and not to reserve it twice.
+ *
+ * What a user reserves counts up the chain of owners of its user namespaces, as
+ * ucounts do, so that making namespaces makes no limits. The chain ends at a
+ * namespace that the root of the initial one made. It is a container that the
+ * administrator set up: its users are bounded as users of the host are, each by
+ * itself, its memory by its cgroup, and it takes nothing from the services
+ * of the host's root, who is not to be mistaken for it.
+ *
  * A claimant is a user, seen from the receiver's user namespace: a sender in a
  * namespace below counts as the user there who owns that namespace. Making
- * namespaces makes no claimants.
+ * namespaces makes no claimants. A namespace that the root of the initial one made
+ * is a claimant of its own to everybody outside, whatever users it has: it is
+ * neither the host's root, nor as many claimants as there are IDs mapped into it.
+ * So a program that makes namespaces for others with root's user ID makes claimants.
  */
 
 #include <linux/bug.h>
@@ -38,36 +51,121 @@ const struct bus1_amount bus1_one_handle = { .of[BUS1_HANDLES] = 1 };
 unsigned int bus1_user_max[BUS1_RESOURCES] __read_mostly = {
 	[BUS1_SLICES] = BUS1_USER_SLICES,
 	[BUS1_HANDLES] = BUS1_USER_HANDLES,
-	[BUS1_BYTES] = BUS1_USER_BYTES,
+	[BUS1_BYTES] = BUS1_USER_KBYTES,
 	[BUS1_FDS] = BUS1_USER_FDS,
 };
 
-static const enum rlimit_type user_count[BUS1_RESOURCES] = {
-	[BUS1_SLICES] = UCOUNT_RLIMIT_BUS1_SLICES,
-	[BUS1_HANDLES] = UCOUNT_RLIMIT_BUS1_HANDLES,
-	[BUS1_BYTES] = UCOUNT_RLIMIT_BUS1_BYTES,
-	[BUS1_FDS] = UCOUNT_RLIMIT_BUS1_FDS,
-};
+/* Beside what is counted with the rlimits: peers, which have a sysctl per namespace. */
+#define COUNT_PEERS	UCOUNT_RLIMIT_COUNTS
+
+static atomic_long_t *counter(struct ucounts *user, enum rlimit_type type)
+{
+	return type == COUNT_PEERS ? &user->ucount[UCOUNT_BUS1_PEERS] :
+				     &user->rlimit[type];
+}
+
+/* Who pays as well for what @user has, or NULL. */
+static struct ucounts *payer_above(const struct ucounts *user)
+{
+	return bus1_user_made_by_root(user->ns) ? NULL : user->ns->ucounts;
+}
+
+static void sub_count(struct ucounts *user, const struct ucounts *end,
+		      enum rlimit_type type, long n)
+{
+	for (; user != end; user = payer_above(user))
+		WARN_ON_ONCE(atomic_long_sub_return(n, counter(user, type)) < 0);
+}
+
+/* Never above @max, not for a moment, so that nothing wraps. */
+static bool add_below(atomic_long_t *count, long n, long max)
+{
+	long old = atomic_long_read(count);
+
+	do {
+		if (n > max || old > max - n)
+			return false;
+	} while (!atomic_long_try_cmpxchg(count, &old, old + n));
+	return true;
+}
+
+/*
+ * A namespace begins without a limit of its own, so that of the initial one holds
+ * everywhere. Peers are not counted by inc_ucount(), which counts them for whoever
+ * made a container.
+ */
+static long max_peers(const struct user_namespace *ns)
+{
+	return min(READ_ONCE(ns->ucount_max[UCOUNT_BUS1_PEERS]),
+		   READ_ONCE(init_user_ns.ucount_max[UCOUNT_BUS1_PEERS]));
+}
+
+static bool add_count(struct ucounts *user, enum rlimit_type type, long n,
+		      long max)
+{
+	struct ucounts *iter;
+
+	for (iter = user; iter; iter = payer_above(iter)) {
+		if (!add_below(counter(iter, type), n, type == COUNT_PEERS ?
+			       max_peers(iter->ns) : max)) {
+			sub_count(user, iter, type, n);
+			return false;
+		}
+	}
+	return true;
+}
+
+static_assert(UCOUNT_RLIMIT_BUS1_SLICES + BUS1_BYTES == UCOUNT_RLIMIT_BUS1_BYTES);
+static_assert(UCOUNT_RLIMIT_BUS1_SLICES + BUS1_HANDLES == UCOUNT_RLIMIT_BUS1_HANDLES);
+static_assert(UCOUNT_RLIMIT_BUS1_SLICES + BUS1_FDS == UCOUNT_RLIMIT_BUS1_FDS);
+
+static enum rlimit_type count_of(enum bus1_resource r)
+{
+	return UCOUNT_RLIMIT_BUS1_SLICES + r;
+}
+
+/* What is reserved with a limit of @max, in the unit that users are counted in. */
+static long reserved(const struct bus1_quota *quota, enum bus1_resource r, u32 max)
+{
+	u32 n = max(max, quota->used.of[r]);
+
+	return r == BUS1_BYTES ? DIV_ROUND_UP(n, SZ_1K) : n;
+}
+
+/* How much more, or less, that is than now. */
+static long reserve_more(const struct bus1_quota *quota, enum bus1_resource r,
+			 u32 max)
+{
+	return reserved(quota, r, max) - reserved(quota, r, quota->max.of[r]);
+}
 
 /**
- * bus1_quota_init() - initialize a quota that nothing is charged to
- * @quota:	quota; its limits become a share of what its user may use
- * @user:	user to charge, who outlives the quota
+ * bus1_user_reserved() - tell what a user has reserved
+ * @user:	user
+ * @r:		resource
+ *
+ * Return: how much, bytes in KiB.
+ */
+long bus1_user_reserved(struct ucounts *user, enum bus1_resource r)
+{
+	return get_rlimit_value(user, count_of(r));
+}
+
+/**
+ * bus1_quota_init() - initialize a quota with no limits and nothing reserved
+ * @quota:	quota
+ * @user:	user to reserve from, who outlives the quota
  */
 void bus1_quota_init(struct bus1_quota *quota, struct ucounts *user)
 {
-	enum bus1_resource r;
-
 	memset(quota, 0, sizeof(*quota));
 	quota->user = user;
 	quota->claims = RB_ROOT;
-	for (r = 0; r < BUS1_RESOURCES; r++)
-		quota->max.of[r] = READ_ONCE(bus1_user_max[r]) / BUS1_PEER_SHARE;
 }
 
 /**
  * bus1_quota_deinit() - free what is left of a quota that nothing is charged to
- * @quota:	quota
+ * @quota:	quota that is closed, or was never open
  */
 void bus1_quota_deinit(struct bus1_quota *quota)
 {
@@ -78,24 +176,112 @@ void bus1_quota_deinit(struct bus1_quota *quota)
 	bus1_claim_free(quota->idle);
 	WARN_ON_ONCE(!RB_EMPTY_ROOT(&quota->claims));
 	for (r = 0; r < BUS1_RESOURCES; r++)
-		WARN_ON_ONCE(quota->used.of[r]);
+		WARN_ON_ONCE(quota->used.of[r] || quota->max.of[r]);
 }
 
 /**
- * bus1_quota_adopt() - change whom a quota is charged to
- * @quota:	quota
- * @user:	new user
+ * bus1_quota_defaults() - tell the limits of a peer that names none
  *
- * Return: false, and nothing has changed, if something is charged.
+ * Return: a part of what a user may reserve, see BUS1_PEER_SHARE.
  */
-bool bus1_quota_adopt(struct bus1_quota *quota, struct ucounts *user)
+struct bus1_amount bus1_quota_defaults(void)
+{
+	struct bus1_amount max;
+	enum bus1_resource r;
+	u64 all;
+
+	for (r = 0; r < BUS1_RESOURCES; r++) {
+		all = READ_ONCE(bus1_user_max[r]);
+		if (r == BUS1_BYTES)
+			all *= SZ_1K;
+		max.of[r] = min(all / BUS1_PEER_SHARE, (u64)BUS1_LIMIT_MAX);
+	}
+	return max;
+}
+
+/**
+ * bus1_quota_set_limits() - set limits
+ * @quota:	quota
+ * @max:	new limits, at most BUS1_LIMIT_MAX each
+ *
+ * Return: 0; -ENOSPC, and nothing has changed, if the user has no room for them.
+ */
+int bus1_quota_set_limits(struct bus1_quota *quota,
+			  const struct bus1_amount *max)
+{
+	enum bus1_resource r;
+	long more;
+
+	for (r = 0; r < BUS1_RESOURCES; r++) {
+		more = reserve_more(quota, r, max->of[r]);
+		if (more > 0 && !add_count(quota->user, count_of(r), more,
+					   READ_ONCE(bus1_user_max[r])))
+			goto undo;
+	}
+	for (r = 0; r < BUS1_RESOURCES; r++) {
+		more = reserve_more(quota, r, max->of[r]);
+		if (more < 0)
+			sub_count(quota->user, NULL, count_of(r), -more);
+	}
+	quota->max = *max;
+	return 0;
+
+undo:
+	while (r--) {
+		more = reserve_more(quota, r, max->of[r]);
+		if (more > 0)
+			sub_count(quota->user, NULL, count_of(r), more);
+	}
+	return -ENOSPC;
+}
+
+/**
+ * bus1_quota_open() - count a peer for its user, and reserve its limits
+ * @quota:	quota after bus1_quota_init()
+ * @max:	limits
+ *
+ * Return: 0, and bus1_quota_close() is to follow; or -ENOSPC.
+ */
+int bus1_quota_open(struct bus1_quota *quota, const struct bus1_amount *max)
+{
+	int err;
+
+	if (!add_count(quota->user, COUNT_PEERS, 1, LONG_MAX))
+		return -ENOSPC;
+	err = bus1_quota_set_limits(quota, max);
+	if (err)
+		sub_count(quota->user, NULL, COUNT_PEERS, 1);
+	return err;
+}
+
+/**
+ * bus1_quota_close() - give back what was reserved
+ * @quota:	quota; what is still charged is given back when it is uncharged
+ */
+void bus1_quota_close(struct bus1_quota *quota)
+{
+	static const struct bus1_amount nothing;
+
+	WARN_ON_ONCE(bus1_quota_set_limits(quota, &nothing));
+	sub_count(quota->user, NULL, COUNT_PEERS, 1);
+}
+
+/**
+ * bus1_quota_swap() - swap two peers' users, with all that is reserved
+ * @quota:	quota
+ * @with:	quota that nothing is charged to
+ *
+ * Return: false, and nothing has changed, if something is charged to @quota.
+ */
+bool bus1_quota_swap(struct bus1_quota *quota, struct bus1_quota *with)
 {
 	enum bus1_resource r;
 
 	for (r = 0; r < BUS1_RESOURCES; r++)
 		if (quota->used.of[r])
 			return false;
-	quota->user = user;
+	swap(quota->user, with->user);
+	swap(quota->max, with->max);
 	return true;
 }
 
@@ -103,17 +289,23 @@ bool bus1_quota_adopt(struct bus1_quota *quota, struct ucounts *user)
  * bus1_quota_ancestor() - find whom a receiver sees as a sender from elsewhere
  * @receiver:	the receiver's user namespace
  * @sender:	user of the sending peer
+ * @container:	what bus1_user_container() says of @sender
  *
  * Walk up from the sender to the first owner who lives in the receiver's user
- * namespace or in an ancestor of it. The initial one is everybody's ancestor.
+ * namespace or in an ancestor of it. The initial one is everybody's ancestor; who
+ * gets there from a container is that container.
  *
- * Return: that user; it lives as long as @sender does.
+ * Return: that user; it lives as long as @sender and @container do.
  */
 struct ucounts *bus1_quota_ancestor(struct user_namespace *receiver,
-				    struct ucounts *sender)
+				    struct ucounts *sender,
+				    struct ucounts *container)
 {
-	while (sender->ns != receiver && !in_userns(sender->ns, receiver))
+	while (!in_userns(sender->ns, receiver)) {
+		if (bus1_user_made_by_root(sender->ns))
+			return container;
 		sender = sender->ns->ucounts;
+	}
 	return sender;
 }
 
@@ -211,110 +403,6 @@ static void settle_claim(struct bus1_quota *quota, struct bus1_claim *claim)
 	quota->idle = claim;
 }
 
-/* Most messages are bytes in a slice, and nothing else. */
-static enum bus1_resource end_of(const struct bus1_amount *amount)
-{
-	return amount->of[BUS1_HANDLES] | amount->of[BUS1_FDS] ?
-	       BUS1_RESOURCES : BUS1_HANDLES;
-}
-
-static __always_inline bool
-user_charge_one(struct ucounts *user, enum rlimit_type type, long max, u32 n)
-{
-	struct ucounts *iter, *bad;
-
-	for (iter = user; iter; iter = iter->ns->ucounts)
-		if (atomic_long_add_return(n, &iter->rlimit[type]) > max)
-			goto undo;
-	return true;
-
-undo:
-	bad = iter->ns->ucounts;
-	for (iter = user; iter != bad; iter = iter->ns->ucounts)
-		atomic_long_sub(n, &iter->rlimit[type]);
-	return false;
-}
-
-static void user_uncharge_one(struct ucounts *user, enum rlimit_type type, u32 n)
-{
-	struct ucounts *iter;
-
-	for (iter = user; iter; iter = iter->ns->ucounts)
-		atomic_long_sub(n, &iter->rlimit[type]);
-}
-
-/* Up to @end; slices and bytes come together, and in every message. */
-static __always_inline void
-uncharge_slices(struct ucounts *user, const struct ucounts *end,
-		const struct bus1_amount *amount)
-{
-	struct ucounts *iter;
-
-	for (iter = user; iter != end; iter = iter->ns->ucounts) {
-		atomic_long_sub(amount->of[BUS1_SLICES],
-				&iter->rlimit[UCOUNT_RLIMIT_BUS1_SLICES]);
-		atomic_long_sub(amount->of[BUS1_BYTES],
-				&iter->rlimit[UCOUNT_RLIMIT_BUS1_BYTES]);
-	}
-}
-
-static __always_inline bool charge_slices(struct ucounts *user,
-					  const struct bus1_amount *amount)
-{
-	long max_slices = READ_ONCE(bus1_user_max[BUS1_SLICES]);
-	long max_bytes = READ_ONCE(bus1_user_max[BUS1_BYTES]);
-	struct ucounts *iter;
-	long slices, bytes;
-
-	for (iter = user; iter; iter = iter->ns->ucounts) {
-		slices = atomic_long_add_return(amount->of[BUS1_SLICES],
-				&iter->rlimit[UCOUNT_RLIMIT_BUS1_SLICES]);
-		bytes = atomic_long_add_return(amount->of[BUS1_BYTES],
-				&iter->rlimit[UCOUNT_RLIMIT_BUS1_BYTES]);
-		if (unlikely((amount->of[BUS1_SLICES] && slices > max_slices) ||
-			     (amount->of[BUS1_BYTES] && bytes > max_bytes))) {
-			uncharge_slices(user, iter->ns->ucounts, amount);
-			return false;
-		}
-	}
-	return true;
-}
-
-static void user_uncharge(struct ucounts *user, const struct bus1_amount *amount)
-{
-	enum bus1_resource r;
-
-	if (amount->of[BUS1_SLICES] | amount->of[BUS1_BYTES])
-		uncharge_slices(user, NULL, amount);
-	for (r = BUS1_HANDLES; r < BUS1_RESOURCES; r++)
-		if (amount->of[r])
-			user_uncharge_one(user, user_count[r], amount->of[r]);
-}
-
-static bool user_charge(struct ucounts *user, const struct bus1_amount *amount)
-{
-	struct bus1_amount done = {};
-	enum bus1_resource r;
-
-	if ((amount->of[BUS1_SLICES] | amount->of[BUS1_BYTES]) &&
-	    !charge_slices(user, amount))
-		return false;
-	for (r = BUS1_HANDLES; r < BUS1_RESOURCES; r++)
-		if (amount->of[r] &&
-		    !user_charge_one(user, user_count[r],
-				     READ_ONCE(bus1_user_max[r]),
-				     amount->of[r]))
-			goto undo;
-	return true;
-
-undo:
-	done = *amount;
-	for (; r < BUS1_RESOURCES; r++)
-		done.of[r] = 0;
-	user_uncharge(user, &done);
-	return false;
-}
-
 static int check_share(const struct bus1_quota *quota,
 		       const struct bus1_claim *claim, enum bus1_resource r,
 		       s64 c)
@@ -336,10 +424,10 @@ static int check_shares(const struct bus1_quota *quota,
 			const struct bus1_claim *claim,
 			const struct bus1_amount *amount)
 {
-	enum bus1_resource r, end = end_of(amount);
+	enum bus1_resource r;
 	int err = 0;
 
-	for (r = 0; r < end; r++) {
+	for (r = 0; r < BUS1_RESOURCES; r++) {
 		if (!amount->of[r])
 			continue;
 		if (2ULL * amount->of[r] > quota->max.of[r])
@@ -359,29 +447,21 @@ static int check_shares(const struct bus1_quota *quota,
  * All or nothing. A claim that holds nothing afterwards may be freed.
  *
  * Return: 0; -EMSGSIZE if even an idle receiver would refuse it; -EXFULL if a
- * claimant that holds nothing would be refused, or the receiving user's limit is
- * reached; -EDQUOT if this claimant's share is used up.
+ * claimant that holds nothing would be refused; -EDQUOT if this claimant's share is
+ * used up.
  */
 int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
 		      const struct bus1_amount *amount)
 {
-	enum bus1_resource r, end = end_of(amount);
-	bool idle = true;
-	int err;
+	int err = check_shares(quota, claim, amount);
+	enum bus1_resource r;
 
-	err = check_shares(quota, claim, amount);
-	if (!err && !user_charge(quota->user, amount))
-		err = -EXFULL;
-	for (r = 0; r < end && !err; r++) {
-		if (!amount->of[r])
-			continue;
-		quota->n_claimants[r] += !claim->used.of[r];
+	for (r = 0; r < BUS1_RESOURCES && !err; r++) {
+		quota->n_claimants[r] += amount->of[r] && !claim->used.of[r];
 		quota->used.of[r] += amount->of[r];
 		claim->used.of[r] += amount->of[r];
-		idle = false;
 	}
-	if (idle)
-		settle_claim(quota, claim);
+	settle_claim(quota, claim);
 	return err;
 }
 
@@ -390,7 +470,7 @@ int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
  * @quota:	quota of the peer
  * @amount:	what it takes
  *
- * Return: 0, or -ENOBUFS if the peer's limit or its user's is reached.
+ * Return: 0, or -ENOBUFS if the peer's limit is reached.
  */
 int bus1_quota_charge_own(struct bus1_quota *quota,
 			  const struct bus1_amount *amount)
@@ -401,28 +481,9 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 		if (amount->of[r] &&
 		    (u64)quota->used.of[r] + amount->of[r] > quota->max.of[r])
 			return -ENOBUFS;
-	if (!user_charge(quota->user, amount))
-		return -ENOBUFS;
 	for (r = 0; r < BUS1_RESOURCES; r++)
 		quota->used.of[r] += amount->of[r];
 	return 0;
-}
-
-/* Returns true if the claim holds nothing of the resource any more. */
-static __always_inline bool unbook_one(struct bus1_quota *quota,
-				       struct bus1_claim *claim,
-				       enum bus1_resource r, u32 n)
-{
-	WARN_ON_ONCE(quota->used.of[r] < n);
-	quota->used.of[r] -= n;
-	if (!claim)
-		return false;
-	WARN_ON_ONCE(claim->used.of[r] < n);
-	claim->used.of[r] -= n;
-	if (claim->used.of[r])
-		return false;
-	quota->n_claimants[r]--;
-	return true;
 }
 
 /**
@@ -435,15 +496,12 @@ static __always_inline bool unbook_one(struct bus1_quota *quota,
 void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 			 const struct bus1_amount *amount)
 {
-	enum bus1_resource r, end = end_of(amount);
-	bool settle = false;
+	enum bus1_resource r;
 
-	user_uncharge(quota->user, amount);
-	for (r = 0; r < end; r++)
+	/* The claim holds what is still to come, so that it is there until then. */
+	for (r = 0; r < BUS1_RESOURCES; r++)
 		if (amount->of[r])
-			settle |= unbook_one(quota, claim, r, amount->of[r]);
-	if (settle)
-		settle_claim(quota, claim);
+			bus1_quota_uncharge_one(quota, claim, r, amount->of[r]);
 }
 
 /**
@@ -456,10 +514,23 @@ void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
 			     enum bus1_resource r, u32 n)
 {
-	user_uncharge_one(quota->user, user_count[r], n);
-	/* Mostly it still has the slice that this was in, or another one. */
-	if (unbook_one(quota, claim, r, n) && !claim->used.of[BUS1_SLICES])
-		settle_claim(quota, claim);
+	u32 max = quota->max.of[r];
+	long less = reserved(quota, r, max);
+
+	WARN_ON_ONCE(quota->used.of[r] < n);
+	quota->used.of[r] -= n;
+	less -= reserved(quota, r, max);
+	/* Only if the limit is lower than what was used. */
+	if (unlikely(less))
+		sub_count(quota->user, NULL, count_of(r), less);
+	if (!claim)
+		return;
+	WARN_ON_ONCE(claim->used.of[r] < n);
+	claim->used.of[r] -= n;
+	if (claim->used.of[r])
+		return;
+	quota->n_claimants[r]--;
+	settle_claim(quota, claim);
 }
 
 /**
@@ -468,7 +539,8 @@ void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
  * @n_fds:	how many more
  *
  * As for AF_UNIX, RLIMIT_NOFILE bounds them, so that the limit on open files
- * cannot be evaded by sending them away.
+ * cannot be evaded by sending them away. They count up the chain of owners as what
+ * is reserved does, so not for the host's root if a container has them in flight.
  *
  * Return: 0, or -ETOOMANYREFS.
  */
@@ -478,12 +550,14 @@ int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds)
 
 	if (!n_fds)
 		return 0;
-	if (user_charge_one(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, max, n_fds))
+	if (add_count(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds, max))
 		return 0;
 	if (!capable(CAP_SYS_RESOURCE) && !capable(CAP_SYS_ADMIN))
 		return -ETOOMANYREFS;
-	inc_rlimit_ucounts(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds);
-	return 0;
+	/* What it may exceed is its limit, not what can be counted. */
+	if (add_count(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds, LONG_MAX))
+		return 0;
+	return -ETOOMANYREFS;
 }
 
 /**
@@ -494,5 +568,5 @@ int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds)
 void bus1_user_uncharge_fds(struct ucounts *sender, unsigned int n_fds)
 {
 	if (n_fds)
-		user_uncharge_one(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds);
+		sub_count(sender, NULL, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds);
 }

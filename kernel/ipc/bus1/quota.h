@@ -53,8 +53,8 @@ struct bus1_claim {
 
 /**
  * struct bus1_quota - one peer's limits, and who holds what of it
- * @user:	the user whom all this is charged to as well; outlives the quota
- * @max:	limits of this peer
+ * @user:	the user that the limits are reserved from; outlives the quota
+ * @max:	limits of this peer; 0 unless it is open
  * @used:	what is used, by the peer itself and by all claimants
  * @n_claimants: how many claims hold some of each resource
  * @claims:	all claims, by user
@@ -75,15 +75,21 @@ struct bus1_quota {
 /* What one handle takes. */
 extern const struct bus1_amount bus1_one_handle;
 
-/* What all peers of one user may use together: the sysctls. */
+/* What all peers of one user may reserve together, bytes in KiB: the sysctls. */
 extern unsigned int bus1_user_max[BUS1_RESOURCES];
 
 void bus1_quota_init(struct bus1_quota *quota, struct ucounts *user);
 void bus1_quota_deinit(struct bus1_quota *quota);
-bool bus1_quota_adopt(struct bus1_quota *quota, struct ucounts *user);
+struct bus1_amount bus1_quota_defaults(void);
+int bus1_quota_open(struct bus1_quota *quota, const struct bus1_amount *max);
+void bus1_quota_close(struct bus1_quota *quota);
+int bus1_quota_set_limits(struct bus1_quota *quota,
+			  const struct bus1_amount *max);
+bool bus1_quota_swap(struct bus1_quota *quota, struct bus1_quota *with);
 
 struct ucounts *bus1_quota_ancestor(struct user_namespace *receiver,
-				    struct ucounts *sender);
+				    struct ucounts *sender,
+				    struct ucounts *container);
 struct bus1_claim *bus1_claim_new(struct ucounts *user, gfp_t gfp);
 void bus1_claim_free(struct bus1_claim *claim);
 bool bus1_claim_is_idle(const struct bus1_claim *claim);
@@ -100,25 +106,39 @@ void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
 			     enum bus1_resource r, u32 n);
 
+long bus1_user_reserved(struct ucounts *user, enum bus1_resource r);
 int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds);
 void bus1_user_uncharge_fds(struct ucounts *sender, unsigned int n_fds);
+
+/**
+ * bus1_user_made_by_root() - whether a user namespace is a container of its own
+ * @ns:		user namespace
+ *
+ * Return: true if the root of the initial user namespace made it.
+ */
+static inline bool bus1_user_made_by_root(const struct user_namespace *ns)
+{
+	return ns->parent == &init_user_ns && uid_eq(ns->owner, GLOBAL_ROOT_UID);
+}
 
 /**
  * bus1_quota_claimant() - find whom a receiver sees as the sender
  * @quota:	quota of the receiver
  * @sender:	user of the sending peer
+ * @container:	who stands for its container, see bus1_quota_ancestor(); or NULL
  *
  * Return: the user that the receiver's shares are counted for; it lives as long as
- * @sender does.
+ * @sender and @container do.
  */
 static inline struct ucounts *
-bus1_quota_claimant(const struct bus1_quota *quota, struct ucounts *sender)
+bus1_quota_claimant(const struct bus1_quota *quota, struct ucounts *sender,
+		    struct ucounts *container)
 {
 	struct user_namespace *receiver = quota->user->ns;
 
 	if (likely(sender->ns == receiver))
 		return sender;
-	return bus1_quota_ancestor(receiver, sender);
+	return bus1_quota_ancestor(receiver, sender, container);
 }
 
 #endif /* _BUS1_QUOTA_H */

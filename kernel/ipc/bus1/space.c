@@ -8,7 +8,7 @@
 /**
  * bus1_space_init() - initialize an empty space
  * @space:	space
- * @user:	user to charge; the space takes over the caller's reference
+ * @user:	user to reserve from, who outlives the space
  * @free:	called when the last reference is put; may sleep
  */
 void bus1_space_init(struct bus1_space *space, struct ucounts *user,

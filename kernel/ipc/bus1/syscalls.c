@@ -45,8 +45,8 @@ static int copy_limits(struct bus1_peer_limits *to,
  *
  * Return: a file descriptor, which is close-on-exec. -EINVAL: unknown flags, a
  * size below version 0, or a limit above INT_MAX. -E2BIG, -EFAULT: @limits.
- * -ENOSPC: the user has too many peers. -EMFILE, -ENFILE: too many open files.
- * -ENOMEM.
+ * -ENOSPC: the user has too many peers, or no room left for these limits. -EMFILE,
+ * -ENFILE: too many open files. -ENOMEM.
  */
 SYSCALL_DEFINE3(bus1_open, const struct bus1_peer_limits __user *, limits,
 		size_t, size, unsigned int, flags)
@@ -136,8 +136,8 @@ SYSCALL_DEFINE4(bus1_peer_query, int, fd, struct bus1_peer_info __user *, info,
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, BUS1_RESET_ADOPT
  * without both flushes, a size below version 0, or a limit above INT_MAX.
  * -E2BIG, -EFAULT: @limits. -ESHUTDOWN: the peer is disconnected. -EBUSY:
- * something is charged to the peer that is to be adopted. -ENOSPC: the user who
- * adopts has too many peers. -ENOMEM.
+ * something is charged to the peer that is to be adopted. -ENOSPC: the peer's user,
+ * or who adopts, has no room for the limits, or who adopts too many peers. -ENOMEM.
  */
 SYSCALL_DEFINE4(bus1_peer_reset, int, fd,
 		const struct bus1_peer_limits __user *, limits, size_t, size,

@@ -353,16 +353,24 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	return 0;
 }
 
-static int reset_locked(struct bus1_peer *peer, u32 flags)
+static int reset_locked(struct bus1_peer *peer,
+			const struct bus1_peer_limits *limits, u32 flags)
 {
+	int err = 0;
+
 	if (peer->space.down)
 		return -ESHUTDOWN;
+	/* First, since it may fail. An adopted peer gets them from its new user. */
+	if (limits && !(flags & BUS1_RESET_ADOPT))
+		err = bus1_peer_set_limits(peer, limits);
+	if (err)
+		return err;
 	if (flags & BUS1_RESET_FLUSH_SEED)
 		drop_seed(peer);
 	if (flags & BUS1_RESET_FLUSH)
 		flush_peer(peer);
 	if (flags & BUS1_RESET_ADOPT)
-		return bus1_peer_adopt(peer);
+		return bus1_peer_adopt(peer, limits);
 	return 0;
 }
 
@@ -372,8 +380,9 @@ static int reset_locked(struct bus1_peer *peer, u32 flags)
  * @limits:	valid limits, or NULL to keep them
  * @flags:	BUS1_RESET_*; BUS1_RESET_ADOPT only with both flushes
  *
- * Return: 0; -ESHUTDOWN; with BUS1_RESET_ADOPT -EBUSY while something is charged
- * to the peer, -ENOSPC if the caller has too many peers, -ENOMEM.
+ * Return: 0; -ESHUTDOWN; -ENOSPC if the user has no room for the limits; with
+ * BUS1_RESET_ADOPT -EBUSY while something is charged to the peer, -ENOSPC if the
+ * caller has too many peers or no room for the limits, -ENOMEM.
  */
 int bus1_peer_reset(struct bus1_peer *peer, const struct bus1_peer_limits *limits,
 		    u32 flags)
@@ -381,9 +390,7 @@ int bus1_peer_reset(struct bus1_peer *peer, const struct bus1_peer_limits *limit
 	int err;
 
 	mutex_lock(&peer->space.local);
-	err = reset_locked(peer, flags);
-	if (!err && limits)
-		err = bus1_peer_set_limits(peer, limits);
+	err = reset_locked(peer, limits, flags);
 	mutex_unlock(&peer->space.local);
 	if (flags & BUS1_RESET_FLUSH)
 		wait_for_doomed(peer);

@@ -408,9 +408,18 @@ static inline long long fdinfo_value(int fd, const char *key, int field)
 	return v;
 }
 
+static inline void leave_out(char *text, const char *name)
+{
+	char *line = strstr(text, name), *next = line ? strchr(line, '\n') : NULL;
+
+	if (next)
+		memmove(line, next + 1, strlen(next + 1) + 1);
+}
+
 /*
  * Everything about a peer that can be seen from outside. The resident size of
- * the pool is left out: a failed call may leave a page in the pool's cache.
+ * the pool is left out: a failed call may leave a page in the pool's cache. So is
+ * what its user has reserved, which is about other peers as well.
  */
 struct state {
 	struct bus1_peer_info info;
@@ -419,18 +428,12 @@ struct state {
 
 static inline void state_get(int fd, struct state *s)
 {
-	char *line, *next;
-
 	memset(s, 0, sizeof(*s));
 	s->info = query(fd);
 	if (read_fdinfo(fd, s->fdinfo, sizeof(s->fdinfo)) < 0)
 		return;
-	line = strstr(s->fdinfo, "bus1-pool:");
-	if (!line)
-		return;
-	next = strchr(line, '\n');
-	if (next)
-		memmove(line, next + 1, strlen(next + 1) + 1);
+	leave_out(s->fdinfo, "bus1-pool:");
+	leave_out(s->fdinfo, "bus1-reserved:");
 }
 
 /* Whether nothing changed; says where the first difference is. */

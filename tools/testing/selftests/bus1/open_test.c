@@ -187,9 +187,17 @@ TEST(limits_above_int_max_are_einval)
 	}
 }
 
+/* And reserved, if the user may have as much. */
 TEST(limits_up_to_int_max_are_taken)
 {
+	static const char * const knob[] = {
+		"/proc/sys/kernel/bus1/max_slices",
+		"/proc/sys/kernel/bus1/max_handles",
+		"/proc/sys/kernel/bus1/max_inflight_kbytes",
+		"/proc/sys/kernel/bus1/max_inflight_fds",
+	};
 	static const __u64 good[] = { 0, 1, 4711, INT_MAX };
+	char old[32], most[32];
 	struct bus1_peer_limits l;
 	struct bus1_peer_info info;
 	size_t i, k;
@@ -199,7 +207,17 @@ TEST(limits_up_to_int_max_are_taken)
 		for (k = 0; k < 4; k++) {
 			l = limits_keep();
 			((__u64 *)&l)[i] = good[k];
+			ASSERT_LT(0, read_file(knob[i], old, sizeof(old)));
+			snprintf(most, sizeof(most), "%d", INT_MAX);
 			fd = sys_open(&l, sizeof(l), 0);
+			/* Of bytes all fit, which are counted in KiB. */
+			if (fd < 0 && k == 3 && i != 2) {
+				EXPECT_EQ(-ENOSPC, fd);
+				if (write_file(knob[i], most))
+					continue;
+				fd = sys_open(&l, sizeof(l), 0);
+				EXPECT_EQ(0, write_file(knob[i], old));
+			}
 			ASSERT_LE(0, fd);
 			info = query(fd);
 			EXPECT_EQ(good[k], ((__u64 *)&info)[i]);
@@ -217,7 +235,7 @@ static __u64 sysctl_value(const char *path)
 	return strtoull(buf, NULL, 10);
 }
 
-TEST(limits_default_to_a_quarter_of_the_sysctl)
+TEST(limits_default_to_a_512th_of_the_sysctl)
 {
 	struct bus1_peer_limits keep = limits_keep();
 	struct bus1_peer_info a, b;
@@ -225,13 +243,13 @@ TEST(limits_default_to_a_quarter_of_the_sysctl)
 	a = query(sys_open(NULL, 0, 0));
 	b = query(sys_open(&keep, sizeof(keep), 0));
 	EXPECT_EQ(0, memcmp(&a, &b, sizeof(keep)));
-	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_slices") / 4,
+	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_slices") / 512,
 		  a.max_slices);
-	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_handles") / 4,
+	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_handles") / 512,
 		  a.max_handles);
-	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_inflight_bytes") / 4,
+	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_inflight_kbytes") * 2,
 		  a.max_inflight_bytes);
-	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_inflight_fds") / 4,
+	EXPECT_EQ(sysctl_value("/proc/sys/kernel/bus1/max_inflight_fds") / 512,
 		  a.max_inflight_fds);
 }
 

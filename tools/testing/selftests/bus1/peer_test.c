@@ -394,6 +394,10 @@ TEST_F(peer, fdinfo_tells_the_state)
 	EXPECT_EQ(0, fdinfo_value(fd, "awaited", 0));
 	EXPECT_EQ(0, fdinfo_value(fd, "seed", 0));
 	EXPECT_LT(0, fdinfo_value(fd, "pool", 0));
+	EXPECT_LE(i->max_slices, fdinfo_value(fd, "reserved", 0));
+	EXPECT_LE(i->max_handles, fdinfo_value(fd, "reserved", 1));
+	EXPECT_LE(i->max_inflight_bytes / 1024, fdinfo_value(fd, "reserved", 2));
+	EXPECT_LE(i->max_inflight_fds, fdinfo_value(fd, "reserved", 3));
 }
 
 TEST_F(peer, fdinfo_tells_the_claimant)
@@ -449,22 +453,23 @@ FIXTURE_VARIANT(sysctl) {
 	const char *name;
 	long value;
 	int limit;
+	int unit;
 };
 
 FIXTURE_VARIANT_ADD(sysctl, max_slices) {
-	.name = "max_slices", .value = 65536, .limit = 0,
+	.name = "max_slices", .value = 8388608, .limit = 0, .unit = 1,
 };
 
 FIXTURE_VARIANT_ADD(sysctl, max_handles) {
-	.name = "max_handles", .value = 262144, .limit = 1,
+	.name = "max_handles", .value = 33554432, .limit = 1, .unit = 1,
 };
 
-FIXTURE_VARIANT_ADD(sysctl, max_inflight_bytes) {
-	.name = "max_inflight_bytes", .value = 64 << 20, .limit = 2,
+FIXTURE_VARIANT_ADD(sysctl, max_inflight_kbytes) {
+	.name = "max_inflight_kbytes", .value = 8388608, .limit = 2, .unit = 1024,
 };
 
 FIXTURE_VARIANT_ADD(sysctl, max_inflight_fds) {
-	.name = "max_inflight_fds", .value = 4096, .limit = 3,
+	.name = "max_inflight_fds", .value = 524288, .limit = 3, .unit = 1,
 };
 
 FIXTURE_SETUP(sysctl)
@@ -494,9 +499,10 @@ TEST_F(sysctl, decides_the_default_of_new_peers)
 		SKIP(return, "needs root to write %s", self->path);
 	ASSERT_LE(0, fd);
 	old = query(fd);
-	ASSERT_EQ(0, write_file(self->path, "400"));
+	/* More than the other one has reserved. */
+	ASSERT_EQ(0, write_file(self->path, "102400"));
 	new = query(sys_open(NULL, 0, 0));
-	EXPECT_EQ(100, ((__u64 *)&new)[variant->limit]);
+	EXPECT_EQ(200 * variant->unit, ((__u64 *)&new)[variant->limit]);
 	new = query(fd);
 	EXPECT_EQ(0, memcmp(&old, &new, sizeof(new)));
 }

@@ -366,14 +366,11 @@ TEST_F(hoard, of_what_a_failed_reply_wrote_ends_with_the_cancellation)
 	EXPECT_TRUE(trio_is_idle(&self->t));
 }
 
-/* Of a user, whichever of its peers asked. */
-
-#define KNOB	"/proc/sys/kernel/bus1/max_handles"
+/* Of a user, whose peer was closed meanwhile. */
 
 FIXTURE(user) {
-	struct peer server, client[2], other;
-	__u64 to[2], to_other, h[6];
-	char saved[32];
+	struct peer server, client[2];
+	__u64 to[2], h[6];
 };
 
 FIXTURE_SETUP(user)
@@ -382,10 +379,8 @@ FIXTURE_SETUP(user)
 
 	if (geteuid())
 		SKIP(return, "only root can open peers of other users");
-	ASSERT_LT(0, read_file(KNOB, self->saved, sizeof(self->saved)));
 	ASSERT_EQ(0, open_as(&self->server, NULL, 999));
-	ASSERT_EQ(0, open_as(&self->other, NULL, 1002));
-	self->to_other = connect_new(self->server.fd, NODE, self->other.fd);
+	ASSERT_NE(INVALID, connect_new(self->server.fd, NODE, self->server.fd));
 	for (i = 0; i < 2; i++) {
 		ASSERT_EQ(0, open_as(&self->client[i], NULL, 1001));
 		self->to[i] = connect_peers(self->server.fd, NODE,
@@ -394,63 +389,53 @@ FIXTURE_SETUP(user)
 	}
 }
 
-FIXTURE_TEARDOWN_PARENT(user)
+FIXTURE_TEARDOWN(user)
 {
-	if (self->saved[0])
-		write_file(KNOB, self->saved);
+	peer_close(&self->client[1]);
+	peer_close(&self->server);
 }
 
-static int ask_client(struct _test_data_user *s, int i)
+/* Besides what its other peer has. */
+static long long reserved(const struct _test_data_user *s, int resource)
 {
-	return ask_for(s->client[i].fd, s->to[i], ASKED, 0, 0, 0);
+	struct bus1_peer_info i = query(s->client[1].fd);
+	__u64 n = ((__u64 *)&i)[resource];
+
+	return fdinfo_value(s->client[1].fd, "reserved", resource) -
+	       (resource == 2 ? n / 1024 : n);
 }
 
 TEST_F(user, pays_for_what_is_held_of_a_peer_that_is_closed)
 {
 	int i;
 
-	/* Two for the server's node, and six. */
-	ASSERT_EQ(0, write_file(KNOB, "8"));
 	for (i = 0; i < 6; i++) {
-		ASSERT_EQ(0, ask_client(self, 0));
+		ASSERT_EQ(0, ask_for(self->client[0].fd, self->to[0], ASKED,
+				     100, 2, 3));
 		self->h[i] = take_next(&self->server);
 		ASSERT_EQ(0, destroy_one(self->client[0].fd, ASKED));
 	}
-	EXPECT_EQ(-ENOBUFS, ask_client(self, 1));
-	EXPECT_EQ(0, ask_for(self->other.fd, self->to_other, ASKED, 0, 0, 0));
-	EXPECT_EQ(0, send_empty(self->server.fd, take_next(&self->server)));
-	/* Its handle to the node comes back, and those that are held do not. */
 	peer_close(&self->client[0]);
-	EXPECT_EQ(0, ask_client(self, 1));
-	EXPECT_EQ(-ENOBUFS, ask_for(self->client[1].fd, self->to[1], ASKED + 8,
-				    0, 0, 0));
-	EXPECT_EQ(0, send_empty(self->server.fd, take_next(&self->server)));
-	EXPECT_EQ(1, drain(&self->client[1]));
-	EXPECT_EQ(0, sys_release(self->server.fd, self->h, 6, 0));
-	for (i = 0; i < 7; i++)
-		EXPECT_EQ(0, ask_for(self->client[1].fd, self->to[1],
-				     ASKED + 8 * i, 0, 0, 0));
-	EXPECT_EQ(-ENOBUFS, ask_for(self->client[1].fd, self->to[1],
-				    ASKED + 8 * i, 0, 0, 0));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(i == 1 ? 6 : 0, reserved(self, i));
+	for (i = 0; i < 6; i++) {
+		EXPECT_EQ(0, release_one(self->server.fd, self->h[i]));
+		EXPECT_EQ(5 - i, reserved(self, 1));
+	}
 }
 
 TEST_F(user, has_back_at_once_what_a_closed_peer_has_not_read)
 {
 	int i;
 
-	ASSERT_EQ(0, write_file(KNOB, "8"));
 	for (i = 0; i < 6; i++) {
 		ASSERT_EQ(0, ask_for(self->client[0].fd, self->to[0],
-				     ASKED + 8 * i, 0, 0, 0));
+				     ASKED + 8 * i, 100, 2, 3));
 		ASSERT_EQ(0, release_one(self->server.fd, take(&self->server)));
 	}
-	EXPECT_EQ(-ENOBUFS, ask_client(self, 1));
 	peer_close(&self->client[0]);
-	for (i = 0; i < 7; i++)
-		EXPECT_EQ(0, ask_for(self->client[1].fd, self->to[1],
-				     ASKED + 8 * i, 0, 0, 0));
-	EXPECT_EQ(-ENOBUFS, ask_for(self->client[1].fd, self->to[1],
-				    ASKED + 8 * i, 0, 0, 0));
+	for (i = 0; i < 4; i++)
+		EXPECT_EQ(0, reserved(self, i));
 }
 
 TEST_HARNESS_MAIN

@@ -196,75 +196,24 @@ TEST_F(budget, is_the_replys_whatever_else_the_client_is_sent)
 
 /* Per user. */
 
-static const char * const knob[] = {
-	"/proc/sys/kernel/bus1/max_slices",
-	"/proc/sys/kernel/bus1/max_handles",
-	"/proc/sys/kernel/bus1/max_inflight_bytes",
-	"/proc/sys/kernel/bus1/max_inflight_fds",
-	"/proc/sys/user/max_bus1_peers",
-};
-
-#define KNOBS	5
-
 FIXTURE(user) {
-	char saved[KNOBS][32];
 	struct peer server, client;
 	__u64 to;
 };
 
 FIXTURE_SETUP(user)
 {
-	int i;
-
 	if (geteuid())
 		SKIP(return, "only root can open peers of other users");
-	for (i = 0; i < KNOBS; i++)
-		ASSERT_LT(0, read_file(knob[i], self->saved[i],
-				       sizeof(self->saved[i])));
 	ASSERT_EQ(0, open_as(&self->server, NULL, 999));
 	ASSERT_EQ(0, open_as(&self->client, NULL, 1001));
 	self->to = connect_new(self->server.fd, NODE, self->client.fd);
 }
 
-FIXTURE_TEARDOWN_PARENT(user)
+FIXTURE_TEARDOWN(user)
 {
-	int i;
-
-	for (i = 0; i < KNOBS; i++)
-		if (self->saved[i][0])
-			write_file(knob[i], self->saved[i]);
-}
-
-TEST_F(user, at_its_limit_is_refused_itself)
-{
-	static const char * const low[] = { "3", "8", "300", "6" };
-	struct usage c = usage_of(self->client.fd);
-	__u64 h[4];
-	int i, n, err;
-
-	for (i = 0; i < 4; i++) {
-		ASSERT_EQ(0, write_file(knob[i], low[i]));
-		for (n = 0;; n++) {
-			/* 1 slice, 2 handles, 80 bytes, 2 descriptors */
-			err = ask_for(self->client.fd, self->to, ASKED + 8 * n,
-				      64, 1, 2);
-			if (err)
-				break;
-			ASSERT_GT(4, n);
-			h[n] = take(&self->server);
-			ASSERT_NE(INVALID, h[n]);
-		}
-		EXPECT_EQ(-ENOBUFS, err);
-		EXPECT_EQ(3, n);
-		ASSERT_EQ(0, write_file(knob[i], self->saved[i]));
-		while (n--)
-			EXPECT_EQ(0, destroy_one(self->client.fd,
-						 ASKED + 8 * n));
-		EXPECT_TRUE(usage_is_and(self->client.fd, &c, 3));
-		EXPECT_EQ(0, sys_release(self->server.fd, h, 3, 0));
-		EXPECT_TRUE(usage_is(self->client.fd, &c));
-		EXPECT_TRUE(is_empty(&self->server));
-	}
+	peer_close(&self->client);
+	peer_close(&self->server);
 }
 
 /* A client that asks and never reads, at the limits that peers have. */
@@ -332,8 +281,6 @@ TEST_F_TIMEOUT(user, of_a_crowd_that_never_reads_cannot_hurt_the_server, 300)
 	struct usage idle, now;
 	int err;
 
-	for (i = 0; i < 3; i++)
-		ASSERT_EQ(0, write_file(knob[i], "1073741824"));
 	ASSERT_EQ(0, open_as(&server, &l, 999));
 	ASSERT_EQ(0, open_crowd(client, to, &server));
 	idle = usage_of(server.fd);

@@ -11,13 +11,12 @@
 static const char * const knob[] = {
 	"/proc/sys/kernel/bus1/max_slices",
 	"/proc/sys/kernel/bus1/max_handles",
-	"/proc/sys/kernel/bus1/max_inflight_bytes",
+	"/proc/sys/kernel/bus1/max_inflight_kbytes",
 	"/proc/sys/kernel/bus1/max_inflight_fds",
 	"/proc/sys/user/max_bus1_peers",
 };
 
 #define KNOBS	ARRAY_SIZE(knob)
-#define PEERS	4
 
 FIXTURE(user) {
 	char saved[KNOBS][32];
@@ -54,106 +53,7 @@ static int knob_set(unsigned int i, unsigned long value)
 	return write_file(knob[i], text);
 }
 
-/* Opens receivers of one user, each far from its own limit. */
-static int open_receivers(struct peer *p, __u64 *to, int sender)
-{
-	struct bus1_peer_limits l = { 1000, 1000, 1 << 20, 1000 };
-	int i;
-
-	for (i = 0; i < PEERS; i++) {
-		if (open_as(&p[i], &l, 999))
-			return -1;
-		to[i] = connect_new(p[i].fd, NODE, sender);
-	}
-	return 0;
-}
-
-static int send_some(int fd, __u64 to)
-{
-	static const char data[96];
-	int fds[2] = { STDERR_FILENO, STDERR_FILENO };
-	__u64 handles[2] = { to, to };
-
-	/* 96 + 16 + 8 = 120 bytes */
-	return send_full(fd, &to, 1, data, sizeof(data), handles, 2, fds, 2, 0);
-}
-
-/* The receivers' limits were set for their small user: lift those of @p. */
-static int set_limit_high(struct peer *p)
-{
-	struct bus1_peer_limits l = { 1000, 1000, 1 << 20, 1000 };
-
-	return sys_reset(p->fd, &l, sizeof(l), 0);
-}
-
-FIXTURE(limit) {
-	char saved[32];
-	struct peer sender, r[PEERS];
-	__u64 to[PEERS];
-};
-
-FIXTURE_VARIANT(limit) {
-	unsigned int knob;
-	unsigned long value;
-	int messages;		/* that fit into it */
-};
-
-/* Each receiver has one handle of its own. */
-FIXTURE_VARIANT_ADD(limit, of_slices) { 0, 7, 7 };
-FIXTURE_VARIANT_ADD(limit, of_handles) { 1, PEERS + 12, 6 };
-FIXTURE_VARIANT_ADD(limit, of_bytes) { 2, 1000, 8 };
-FIXTURE_VARIANT_ADD(limit, of_descriptors) { 3, 11, 5 };
-
-FIXTURE_SETUP(limit)
-{
-	if (geteuid())
-		SKIP(return, "only root can open peers of other users");
-	ASSERT_LT(0, read_file(knob[variant->knob], self->saved,
-			       sizeof(self->saved)));
-	ASSERT_EQ(0, open_as(&self->sender, NULL, 1500));
-	ASSERT_EQ(0, open_receivers(self->r, self->to, self->sender.fd));
-	ASSERT_EQ(0, knob_set(variant->knob, variant->value));
-}
-
-FIXTURE_TEARDOWN_PARENT(limit)
-{
-	if (self->saved[0])
-		write_file(knob[variant->knob], self->saved);
-}
-
-TEST_F(limit, of_the_receiving_user_caps_the_sum_of_its_peers)
-{
-	struct bus1_recv_args r;
-	int n = 0, err;
-
-	while (!(err = send_some(self->sender.fd, self->to[n % PEERS])))
-		n++;
-	EXPECT_EQ(-EXFULL, err);
-	EXPECT_EQ(variant->messages, n);
-	/* Another peer of this user has no room either, nor another sender. */
-	EXPECT_EQ(-EXFULL, send_some(self->sender.fd, self->to[(n + 1) % PEERS]));
-	EXPECT_EQ(-EXFULL, send_some(self->r[0].fd, NODE));
-	ASSERT_EQ(0, recv_msg(&self->r[0], &r));
-	ASSERT_EQ(0, slice_release_one(self->r[0].fd, r.offset));
-	EXPECT_EQ(0, send_some(self->sender.fd, self->to[1]));
-}
-
-TEST_F(limit, of_a_user_does_not_bound_others)
-{
-	struct peer other;
-	__u64 to;
-
-	while (!send_some(self->sender.fd, self->to[0]))
-		;
-	ASSERT_EQ(0, open_as(&other, NULL, 998));
-	ASSERT_EQ(0, set_limit_high(&other));
-	to = connect_new(other.fd, NODE, self->sender.fd);
-	ASSERT_NE(BUS1_HANDLE_INVALID, to);
-	EXPECT_EQ(0, send_some(self->sender.fd, to));
-	peer_close(&other);
-}
-
-TEST_F(user, limit_of_new_peers_is_a_quarter_by_default)
+TEST_F(user, limit_of_new_peers_is_a_512th_by_default)
 {
 	struct peer p = { .fd = -1 };
 	struct bus1_peer_info info;
@@ -162,25 +62,25 @@ TEST_F(user, limit_of_new_peers_is_a_quarter_by_default)
 
 	for (i = 0; i < 4; i++) {
 		old[i] = strtoul(self->saved[i], NULL, 10);
-		ASSERT_EQ(0, knob_set(i, 4000 + 4 * i));
+		ASSERT_EQ(0, knob_set(i, 512 * (1000 + i)));
 	}
 	ASSERT_EQ(0, open_as(&p, NULL, 998));
 	info = query(p.fd);
 	EXPECT_EQ(1000, info.max_slices);
 	EXPECT_EQ(1001, info.max_handles);
-	EXPECT_EQ(1002, info.max_inflight_bytes);
+	EXPECT_EQ(1002 * 1024, info.max_inflight_bytes);
 	EXPECT_EQ(1003, info.max_inflight_fds);
 	/* A peer that was there keeps what it had. */
-	EXPECT_EQ(old[0] / 4, query(self->sender.fd).max_slices);
+	EXPECT_EQ(old[0] / 512, query(self->sender.fd).max_slices);
 	peer_close(&p);
 }
 
 TEST_F(user, defaults_are_as_documented)
 {
-	EXPECT_EQ(65536, strtoul(self->saved[0], NULL, 10));
-	EXPECT_EQ(262144, strtoul(self->saved[1], NULL, 10));
-	EXPECT_EQ(64 << 20, strtoul(self->saved[2], NULL, 10));
-	EXPECT_EQ(4096, strtoul(self->saved[3], NULL, 10));
+	EXPECT_EQ(8388608, strtoul(self->saved[0], NULL, 10));
+	EXPECT_EQ(33554432, strtoul(self->saved[1], NULL, 10));
+	EXPECT_EQ(8388608, strtoul(self->saved[2], NULL, 10));
+	EXPECT_EQ(524288, strtoul(self->saved[3], NULL, 10));
 	EXPECT_EQ(4096, strtoul(self->saved[4], NULL, 10));
 }
 
@@ -311,7 +211,7 @@ TEST_F(user, is_one_claimant_for_a_receiver_in_another_namespace)
 	close(r.fd);
 }
 
-/* The owner of a namespace pays for what is charged inside it. */
+/* The owner of a namespace pays for what is reserved inside it. */
 TEST_F(user, pays_for_the_peers_of_its_namespaces)
 {
 	int i, fd;

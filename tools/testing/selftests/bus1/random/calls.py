@@ -5,7 +5,7 @@ import copy
 
 from state import (
     ARRAY, DATA, DEFAULT_LIMITS, HANDLE_MAX, INT_MAX, INVALID,
-    LOOSE, NEW, OWN, PENDING, Bus, Mismatch, Node, Peer, Request)
+    LOOSE, NEW, OWN, PENDING, USER_ROOM, Bus, Mismatch, Node, Peer, Request)
 
 LIMITS_SIZE, INFO_SIZE, PAGE_SIZE = 32, 112, 4096
 RESET_FLUSH, RESET_FLUSH_SEED, RESET_ADOPT = 1, 2, 4
@@ -106,17 +106,26 @@ class Calls(Bus):
 
     # -- peers
 
+    def no_room(self, uid, more):
+        """ENOSPC if a user cannot reserve more than it has."""
+        for r in range(4):
+            have = sum(peer.reserved()[r] for peer in self.slots.values()
+                       if peer.ident[1] == uid)
+            if more[r] > 0 and have + more[r] > USER_ROOM[r]:
+                return {'ENOSPC'}
+        return set()
+
     def op_open(self, label, args, res):
         errors, limits = self.limits_of(args)
         if num(args, 'flags') & ~1:
             errors.add('EINVAL')
-        if not self.settle(res, errors):
-            return
         values = [d if v is None else v
                   for v, d in zip(limits, DEFAULT_LIMITS)]
         name = args['slot']
-        self.slots[name] = Peer(name, (self.pid, self.euid, self.gid),
-                                bool(num(args, 'flags') & 1), values)
+        peer = Peer(name, (self.pid, self.euid, self.gid),
+                    bool(num(args, 'flags') & 1), values)
+        if self.settle(res, errors, self.no_room(self.euid, peer.reserved())):
+            self.slots[name] = peer
 
     def op_close(self, label, args, res):
         if self.settle(res, self.bad_fd(args)):
@@ -177,17 +186,29 @@ class Calls(Bus):
         if self.bad_fd(args) or errors or peer.down:
             self.settle(res, self.bad_fd(args), errors, self.shut(peer))
             return
+        values = [o if v is None else v for v, o in zip(limits, peer.limits)]
+        adopt = flags & RESET_ADOPT
+        if not adopt:
+            more = [new - old for new, old in zip(peer.reserved(values),
+                                                  peer.reserved())]
+            full = self.no_room(peer.ident[1], more)
+            if full:
+                self.settle(res, full)
+                return
         if flags & RESET_FLUSH_SEED:
             self.drop_seed(peer, LOOSE)
         if flags & RESET_FLUSH:
             self.flush(peer, not flags & RESET_FLUSH_SEED)
-        busy = flags & RESET_ADOPT and any(peer.used)
-        if not self.settle(res, {'EBUSY'} if busy else set()):
+        busy = adopt and any(peer.used)
+        full = set()
+        if adopt:
+            # Room is needed for both, even if they are of one user.
+            full = self.no_room(self.euid, Peer('', peer.ident, False,
+                                                values).reserved())
+        if not self.settle(res, full, {'EBUSY'} if busy else set()):
             return
-        for r, value in enumerate(limits):
-            if value is not None:
-                peer.limits[r] = value
-        if flags & RESET_ADOPT:
+        peer.limits = values
+        if adopt:
             peer.ident = (self.pid, self.euid, self.gid)
 
     def op_euid(self, label, args, res):

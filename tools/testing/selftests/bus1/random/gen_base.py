@@ -175,14 +175,20 @@ class Base:
         if node and node not in peer.handles:
             peer.handles.append(node)
 
-    def limits(self, tiny):
+    def limits(self, tiny, huge=False):
+        """huge: now and then what a user has no room for.
+
+        Several players may be of one user, so whatever they have together there
+        is room for the rest."""
         d = self.dice
         if not tiny:
             if d.chance(0.8):
                 return "none"
-            return ",".join(
-                d.pick(("keep", "1000", str(2**31 - 1), "100000"))
-                for _ in range(4))
+            large = ("100000", "100000", "100000000", "10000")
+            picked = [d.pick(("keep", "1000", n)) for n in large]
+            if huge and d.chance(0.3):
+                picked[d.pick((0, 1, 3))] = str(2**31 - 1)
+            return ",".join(picked)
         pools = ((0, 1, 2, 3, 4, 6, 6, 8, 8, 10, 12),
                  (0, 1, 2, 3, 4, 6, 8, 10, 12, 16, 24),
                  (0, 8, 16, 40, 64, 64, 100, 100, 150, 200, 200, 400, 1000),

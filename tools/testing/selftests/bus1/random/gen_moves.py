@@ -48,7 +48,7 @@ class HandleMoves(Base):
             self.move_euid()
         limits = "none"
         if d.chance(0.4 if flags else 0.95):
-            limits = self.limits(d.chance(0.5 if peer.tiny else 0.2))
+            limits = self.limits(d.chance(0.5 if peer.tiny else 0.2), True)
         sound = self.add("reset", {"fd": peer.name, "limits": limits,
                                    "flags": "0x%x" % flags})
         if sound and flags & 1:

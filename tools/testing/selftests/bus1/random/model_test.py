@@ -120,6 +120,24 @@ class ModelTest(unittest.TestCase):
                   ['open slot=p0 limits=none flags=0x2 -> ret=0',
                    'open slot=p0 limits=0x80000000,1,1,1 flags=0x0 -> ret=0',
                    'open slot=p0 limits=none flags=0x0 -> ret=-ENOSPC'])
+        big = ['open slot=p0 limits=5000000,1,2147483647,1 flags=0x0 -> ret=0']
+        self.both(big, ['open slot=p1 limits=5000000,1,1,1 flags=0x0 '
+                        '-> ret=-ENOSPC', query('p0', max_slices=5000000,
+                        max_handles=1, max_inflight_bytes=2147483647,
+                        max_inflight_fds=1)],
+                  ['open slot=p1 limits=5000000,1,1,1 flags=0x0 -> ret=0',
+                   'open slot=p1 limits=1,1,2147483647,1 flags=0x0 '
+                   '-> ret=-ENOSPC',
+                   reset('p0', '0x0', limits='8388608,keep,keep,keep',
+                         ret='-ENOSPC'),
+                   reset('p0', '0x0', limits='8388609,keep,keep,keep'),
+                   reset('p0', '0x7', limits='3388609,keep,keep,keep'),
+                   reset('p0', '0x7', limits='3388608,keep,keep,keep',
+                         ret='-ENOSPC')])
+        # What is used stays reserved, and is not reserved again.
+        self.good(*big, reset('p0', '0x0', limits='8388608,keep,keep,keep'),
+                  reset('p0', '0x0', limits='8388607,keep,keep,keep'),
+                  'open slot=p1 limits=1,1,1,1 flags=0x0 -> ret=0')
 
     def test_struct(self):
         self.both([], 'open slot=p0 limits=keep flags=0x0 size=40 -> ret=0',

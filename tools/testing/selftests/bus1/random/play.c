@@ -138,7 +138,8 @@ static void op_reset(const struct step *st)
 	out_ret(ret);
 	/* The flush has happened even if the adoption did not. */
 	if (slot && (flags & BUS1_RESET_FLUSH) &&
-	    (!ret || ret == -EBUSY || ret == -ENOSPC))
+	    (!ret || ((flags & BUS1_RESET_ADOPT) &&
+		      (ret == -EBUSY || ret == -ENOSPC))))
 		slot_forget(slot);
 }
 

@@ -21,7 +21,9 @@ KINDS = ('NONE', 'DATA', 'NODE_DESTROY', 'NODE_RELEASE', 'REPLY_DROPPED')
 F_MORE, F_OVERTOOK = 1, 2
 
 SLICES, HANDLES, BYTES, FDS = range(4)
-DEFAULT_LIMITS = (65536 // 4, 262144 // 4, (64 << 20) // 4, 4096 // 4)
+# What all peers of a user may reserve, bytes in KiB; a peer gets a 512th of it.
+USER_ROOM = (8388608, 33554432, 8388608, 524288)
+DEFAULT_LIMITS = (16384, 65536, 16 << 20, 1024)
 
 # How the entries that one call makes stand to each other in a queue: in array
 # order, or in any
@@ -182,6 +184,12 @@ class Peer:
         self.number = None
 
     # -- charges, section 5
+
+    def reserved(self, limits=None):
+        """Of each resource, in the unit that users are counted in."""
+        most = list(map(max, limits or self.limits, self.used))
+        most[BYTES] = -(-most[BYTES] // 1024)
+        return most
 
     def charge(self, payer, cost, sign=1):
         used = self.used
