@@ -53,7 +53,8 @@ int bus1_supported(void);
  *
  *	EACCES		a security module refused
  *	EMFILE, ENFILE	no descriptor is left, in the process or in the system
- *	ENOSPC		the user has too many peers (user.max_bus1_peers)
+ *	ENOSPC		the user has too many peers, or no room left for the limits
+ *			of this one: bus1_limits_explain() tells which sysctl it is
  */
 int bus1_open(unsigned int flags);
 
@@ -65,7 +66,8 @@ int bus1_open(unsigned int flags);
  * @max_inflight_fds:	file descriptors in unread messages
  * @flags:		0 or BUS1_OPEN_NONBLOCK
  *
- * Each limit may be BUS1_LIMIT_KEEP for the system's default.
+ * Each limit may be BUS1_LIMIT_KEEP for the system's default. They are reserved from
+ * what the user may have until the peer is closed.
  *
  * Return: as bus1_open(), and
  *
@@ -74,6 +76,29 @@ int bus1_open(unsigned int flags);
 int bus1_open_limits(uint64_t max_slices, uint64_t max_handles,
 		     uint64_t max_inflight_bytes, uint64_t max_inflight_fds,
 		     unsigned int flags);
+
+/**
+ * bus1_limits_explain() - why there is no room for the limits of a peer
+ * @fd:			-1 for a peer that could not be opened or adopted; or a peer
+ *			of the caller's user that could not be reset
+ * @max_slices:		as in bus1_open_limits(), or in bus1_peer_reset();
+ *			BUS1_LIMIT_KEEP for all of them after bus1_open()
+ * @max_handles:	likewise
+ * @max_inflight_bytes:	likewise
+ * @max_inflight_fds:	likewise
+ *
+ * To be called when that failed with ENOSPC. It opens peers with each of the limits
+ * and closes them again, so it tells what stands in the way now. What the user has
+ * reserved is in /proc/self/fdinfo of each of its peers, at bus1-reserved.
+ *
+ * Return: the name of the sysctl, as sysctl(8) knows it: user.max_bus1_peers or one
+ * of kernel.bus1; it need not be freed. NULL with errno set: 0 if there is room now,
+ * else what kept this from finding out, as from bus1_open() or bus1_peer_query().
+ */
+const char *bus1_limits_explain(int fd, uint64_t max_slices,
+				uint64_t max_handles,
+				uint64_t max_inflight_bytes,
+				uint64_t max_inflight_fds);
 
 /**
  * bus1_peer_disconnect() - end a peer for everybody who holds it
@@ -108,6 +133,9 @@ int bus1_peer_query(int fd, struct bus1_peer_info *info, unsigned int flags);
  * A limit below what is used takes nothing away. After BUS1_RESET_FLUSH no
  * message received before may be read or released.
  *
+ *	ENOSPC		the user has no room for the limits, and nothing has
+ *			changed; with BUS1_RESET_ADOPT the caller has none for one
+ *			more peer with these limits, and the peer was flushed
  *	EINVAL		a limit above INT_MAX; BUS1_RESET_ADOPT alone
  *	EBUSY		BUS1_RESET_ADOPT while something is still charged to
  *			the peer

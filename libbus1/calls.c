@@ -79,6 +79,81 @@ EXPORT int bus1_peer_reset(int fd, uint64_t max_slices, uint64_t max_handles,
 		       (size_t)BUS1_PEER_LIMITS_SIZE_VER0, flags);
 }
 
+/* 1: the user has no room for it; 0: there is; -1: another error. */
+static int probe_limits(const struct bus1_peer_limits *limits)
+{
+	int peer = syscall(__NR_bus1_open, limits,
+			   (size_t)BUS1_PEER_LIMITS_SIZE_VER0, 0U);
+
+	if (peer < 0)
+		return errno == ENOSPC ? 1 : -1;
+	close(peer);
+	return 0;
+}
+
+/* What is to be reserved besides what is, as the kernel counts it. */
+static uint64_t more_than(uint64_t have, uint64_t want, uint64_t unit, int reset)
+{
+	if (!reset)
+		return want;
+	if (want == BUS1_LIMIT_KEEP)
+		return 0;
+	have = (have + unit - 1) / unit;
+	want = (want + unit - 1) / unit;
+	return want > have ? (want - have) * unit : 0;
+}
+
+static uint64_t reserved(uint64_t max, uint64_t used)
+{
+	return max > used ? max : used;
+}
+
+EXPORT const char *bus1_limits_explain(int fd, uint64_t max_slices,
+				       uint64_t max_handles,
+				       uint64_t max_inflight_bytes,
+				       uint64_t max_inflight_fds)
+{
+	static const char *const name[] = {
+		"kernel.bus1.max_slices",
+		"kernel.bus1.max_handles",
+		"kernel.bus1.max_inflight_kbytes",
+		"kernel.bus1.max_inflight_fds",
+	};
+	struct bus1_peer_limits limits = { 0 };
+	struct bus1_peer_info info = { 0 };
+	uint64_t more[4];
+	int reset = fd >= 0, i, r;
+
+	if (reset && bus1_peer_query(fd, &info, 0) < 0)
+		return NULL;
+	more[0] = more_than(reserved(info.max_slices, info.used_slices),
+			    max_slices, 1, reset);
+	more[1] = more_than(reserved(info.max_handles, info.used_handles),
+			    max_handles, 1, reset);
+	more[2] = more_than(reserved(info.max_inflight_bytes,
+				     info.used_inflight_bytes),
+			    max_inflight_bytes, 1024, reset);
+	more[3] = more_than(reserved(info.max_inflight_fds,
+				     info.used_inflight_fds),
+			    max_inflight_fds, 1, reset);
+
+	/* One after the other, in a peer that takes nothing else. */
+	r = probe_limits(&limits);
+	if (r)
+		return r > 0 && !reset ? "user.max_bus1_peers" : NULL;
+	for (i = 0; i < 4; i++) {
+		limits.max_slices = i == 0 ? more[0] : 0;
+		limits.max_handles = i == 1 ? more[1] : 0;
+		limits.max_inflight_bytes = i == 2 ? more[2] : 0;
+		limits.max_inflight_fds = i == 3 ? more[3] : 0;
+		r = probe_limits(&limits);
+		if (r)
+			return r > 0 ? name[i] : NULL;
+	}
+	errno = 0;
+	return NULL;
+}
+
 EXPORT int bus1_handle_transfer(int src_fd, int dst_fd, const uint64_t *src,
 				uint64_t *dst, size_t n, unsigned int flags)
 {

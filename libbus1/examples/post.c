@@ -22,6 +22,17 @@ void die(const char *format, ...)
 	exit(1);
 }
 
+static void die_of_limits(void)
+{
+	const char *name = bus1_limits_explain(-1, BUS1_LIMIT_KEEP,
+					       BUS1_LIMIT_KEEP, BUS1_LIMIT_KEEP,
+					       BUS1_LIMIT_KEEP);
+
+	fprintf(stderr, "%s: cannot make a bus1 peer: no room within %s\n",
+		program_invocation_short_name, name ? name : "the limits");
+	exit(1);
+}
+
 int new_peer(struct bus1_pool **pool)
 {
 	int peer;
@@ -29,6 +40,8 @@ int new_peer(struct bus1_pool **pool)
 	if (!bus1_supported())
 		die("this kernel has no bus1");
 	peer = bus1_open(0);
+	if (peer < 0 && errno == ENOSPC)
+		die_of_limits();
 	if (peer < 0)
 		die("cannot make a bus1 peer");
 	*pool = bus1_pool_new(peer);

@@ -82,7 +82,7 @@ empty_file() {
 
 # with NAME VALUE COMMAND...: with a limit of the system lowered.
 with() {
-	limit=/proc/sys/kernel/bus1/$1
+	limit=/proc/sys/$1
 	old=$(cat "$limit")
 	echo "$2" >"$limit" || return 1
 	shift 2
@@ -110,6 +110,11 @@ publish_to_three() {
 		cmp "$dir/one" "$dir/three"
 }
 
+says_which_limit() {
+	filed --root "$dir" true 2>"$dir/said" && return 1
+	grep -q 'no room within user.max_bus1_peers' "$dir/said"
+}
+
 says_hello() {
 	[ "$(hello)" = 'hello, node 8' ]
 }
@@ -119,14 +124,16 @@ check examples.hello says_hello
 check demo.all_of_it demo.sh
 check demo.as_another_user su nobody -s /bin/sh -c "PATH=$PATH demo.sh"
 check examples.reader_with_little_memory \
-	with max_inflight_bytes 524288 read_whole_file
+	with kernel/bus1/max_inflight_kbytes 65536 read_whole_file
 check examples.subscribers_with_short_queues \
-	with max_slices 100 publish_to_three
+	with kernel/bus1/max_slices 12800 publish_to_three
 check examples.killed_reader_lets_go_of_the_file killed_reader
 check examples.killed_server_is_noticed killed_server
 check examples.killed_subscriber_holds_up_nobody killed_subscriber
 check examples.file_that_is_not_there no_such_file
 check examples.file_outside_the_directory no_way_out
 check examples.empty_file empty_file
+check examples.peer_that_has_no_room \
+	with user/max_bus1_peers 0 says_which_limit
 echo "1..$n"
 exit $failed

@@ -120,6 +120,73 @@ static void reset_passes_limits(void)
 	close(peer);
 }
 
+#define KEEP BUS1_LIMIT_KEEP
+
+/* Writes a sysctl by its name; what it was is in @old. */
+static int set_sysctl(const char *name, const char *value, char *old, size_t size)
+{
+	char path[128] = "/proc/sys/";
+	size_t i, n = strlen(path);
+	ssize_t r;
+	int fd;
+
+	for (i = 0; name[i]; i++)
+		path[n + i] = name[i] == '.' ? '/' : name[i];
+	fd = open(path, O_RDWR);
+	if (fd < 0)
+		return -1;
+	r = old ? pread(fd, old, size - 1, 0) : 0;
+	if (old && r > 0)
+		old[r] = 0;
+	r = write(fd, value, strlen(value));
+	close(fd);
+	return r > 0 ? 0 : -1;
+}
+
+static int says(const char *text, const char *name)
+{
+	if (!text || strcmp(text, name))
+		printf("# %s, expected %s\n", text ? text : "nothing", name);
+	return text && !strcmp(text, name);
+}
+
+/* For each sysctl: what fails with it alone lowered, and what is said. */
+static void explain_names_the_sysctl(void)
+{
+	static const char *const names[] = {
+		"kernel.bus1.max_slices", "kernel.bus1.max_handles",
+		"kernel.bus1.max_inflight_kbytes",
+		"kernel.bus1.max_inflight_fds", "user.max_bus1_peers",
+	};
+	char old[32];
+	int i, peer, opened, failed, reset, reset_failed, now;
+	const char *said, *reset_said;
+
+	for (i = 0; i < 5; i++) {
+		peer = bus1_open_limits(9, 9, 9 * 1024, 9, 0);
+		EXPECT(peer >= 0);
+		if (set_sysctl(names[i], i < 4 ? "10" : "1", old, sizeof(old)))
+			TAP_SKIP("needs root to set limits");
+		opened = bus1_open_limits(9, 9, 9 * 1024, 9, 0);
+		failed = errno;
+		said = bus1_limits_explain(-1, 9, 9, 9 * 1024, 9);
+		reset = bus1_peer_reset(peer, 11, 11, 11 * 1024, 11, 0);
+		reset_failed = errno;
+		reset_said = bus1_limits_explain(peer, 11, 11, 11 * 1024, 11);
+		now = set_sysctl(names[i], old, NULL, 0);
+		EXPECT(!now);
+		EXPECT(opened == -1 && failed == ENOSPC && says(said, names[i]));
+		EXPECT(i == 4 || (reset == -1 && reset_failed == ENOSPC &&
+				  says(reset_said, names[i])));
+		EXPECT(info_of(peer).max_slices == (i == 4 ? 11 : 9));
+		EXPECT(!bus1_limits_explain(-1, 9, 9, 9 * 1024, 9) && !errno);
+		EXPECT(!bus1_limits_explain(-1, KEEP, KEEP, KEEP, KEEP) && !errno);
+		EXPECT(!bus1_limits_explain(peer, 12, KEEP, KEEP, 9) && !errno);
+		close(peer);
+	}
+	EXPECT(!bus1_limits_explain(99, 1, 1, 1, 1) && errno == EBADF);
+}
+
 static void reset_flushes(void)
 {
 	struct pair pair = pair_new();
@@ -323,6 +390,7 @@ static const struct tap_test tests[] = {
 	{ "calls.open_passes_limits", open_passes_limits },
 	{ "calls.open_limits_keep_is_default", open_limits_keep_is_default },
 	{ "calls.reset_passes_limits", reset_passes_limits },
+	{ "calls.explain_names_the_sysctl", explain_names_the_sysctl },
 	{ "calls.reset_flushes", reset_flushes },
 	{ "calls.disconnect_ends_it", disconnect_ends_it },
 	{ "calls.transfer_passes_arrays", transfer_passes_arrays },

@@ -18,6 +18,11 @@ static int call_open_limits(void)
 	return bus1_open_limits(1, 1, 1, 1, ODD);
 }
 
+static int call_explain(void)
+{
+	return bus1_limits_explain(-1, 0, 0, 0, 1ULL << 40) || errno ? -1 : 0;
+}
+
 static int call_disconnect(void)
 {
 	return bus1_peer_disconnect(-1, 0);
@@ -222,6 +227,7 @@ static const struct call {
 	{ "bus1_supported", call_supported, 0, 0 },
 	{ "bus1_open", call_open, EINVAL, 0 },
 	{ "bus1_open_limits", call_open_limits, EINVAL, 0 },
+	{ "bus1_limits_explain", call_explain, EINVAL, 0 },
 	{ "bus1_peer_disconnect", call_disconnect, EBADF, 0 },
 	{ "bus1_peer_query", call_query, EBADF, 0 },
 	{ "bus1_peer_reset", call_reset, EBADF, 0 },
