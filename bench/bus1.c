@@ -17,7 +17,7 @@ int peer_open_limits(__u64 slices, __u64 handles, __u64 bytes)
 		.max_slices = slices,
 		.max_handles = handles,
 		.max_inflight_bytes = bytes,
-		.max_inflight_fds = BUS1_LIMIT_KEEP,
+		.max_inflight_fds = 16,
 	};
 	int fd = syscall(__NR_bus1_open, &limits, sizeof(limits), 0);
 

@@ -17,9 +17,9 @@ static const struct {
 	{ "/proc/sys/fs/mqueue/queues_max", "4096" },
 	{ "/proc/sys/kernel/msgmax", "1048576" },
 	{ "/proc/sys/kernel/msgmnb", "4194304" },
-	{ "/proc/sys/kernel/bus1/max_slices", "1048576" },
-	{ "/proc/sys/kernel/bus1/max_handles", "1048576" },
-	{ "/proc/sys/kernel/bus1/max_inflight_bytes", "1073741824" },
+	{ "/proc/sys/kernel/bus1/max_slices", "134217728" },
+	{ "/proc/sys/kernel/bus1/max_handles", "134217728" },
+	{ "/proc/sys/kernel/bus1/max_inflight_kbytes", "134217728" },
 	{ "/proc/sys/user/max_bus1_peers", "65536" },
 	{ "/proc/sys/fs/nr_open", "1048576" },
 };
