@@ -11,6 +11,8 @@
 #include "bench.h"
 #include "bus1.h"
 
+__thread __u64 bus1_inbox[BUS1_INLINE_MAX / 8];
+
 int peer_open_limits(__u64 slices, __u64 handles, __u64 bytes)
 {
 	struct bus1_peer_limits limits = {
@@ -94,13 +96,20 @@ void bus1_post(int peer, const __u64 *dests, size_t n_dests, size_t n)
 	bus1_send_args(peer, &args, 0);
 }
 
-int bus1_try_recv(int peer, struct bus1_recv_args *args, unsigned int flags)
+static void set_room(struct bus1_recv_args *args)
 {
 	args->max_offset = POOL_LENGTH;
+	args->ptr_buffer = to_u64(bus1_inbox);
+	args->buffer_size = sizeof(bus1_inbox);
+}
+
+int bus1_try_recv(int peer, struct bus1_recv_args *args, unsigned int flags)
+{
+	set_room(args);
 	return syscall(__NR_bus1_recv, peer, args, sizeof(*args), flags);
 }
 
-/* Receives, gives back @slice in the same call, and returns the new one. */
+/* Receives, gives back @slice in the same call, and returns the new one, if any. */
 __u64 bus1_take(int peer, __u64 slice)
 {
 	struct bus1_recv_args args = { .release = slice };
@@ -112,7 +121,7 @@ __u64 bus1_take(int peer, __u64 slice)
 int bus1_do_call(int peer, const struct bus1_send_args *send,
 		 struct bus1_recv_args *recv, unsigned int flags)
 {
-	recv->max_offset = POOL_LENGTH;
+	set_room(recv);
 	return syscall(__NR_bus1_call, peer, send, sizeof(*send), recv,
 		       sizeof(*recv), flags);
 }

@@ -15,6 +15,9 @@
 /* No slice to release yet. */
 #define NO_SLICE BUS1_OFFSET_INVALID
 
+/* Where a small message goes; each thread has its own. */
+extern __thread __u64 bus1_inbox[BUS1_INLINE_MAX / 8];
+
 int peer_open(void);
 int peer_open_limits(__u64 slices, __u64 handles, __u64 bytes);
 void peer_map(int peer);

@@ -60,7 +60,8 @@ static __u64 take_request(int server)
 
 	check(!bus1_try_recv(server, &args, BUS1_RECV_NONBLOCK),
 	      "bus1_recv of a request");
-	slice_release(server, args.offset);
+	if (args.offset != NO_SLICE)
+		slice_release(server, args.offset);
 	return args.reply;
 }
 

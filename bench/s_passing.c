@@ -22,7 +22,6 @@ struct trio {
 	int sender;
 	int receiver;
 	int owner;
-	const char *pool;
 	__u64 dest;
 	__u64 slice;
 	__u64 handle;
@@ -36,9 +35,6 @@ static void trio_open(struct trio *trio)
 	trio->sender = peer_open();
 	trio->receiver = peer_open();
 	trio->owner = peer_open();
-	trio->pool = mmap(NULL, POOL_LENGTH, PROT_READ, MAP_SHARED,
-			  trio->receiver, 0);
-	check(trio->pool != MAP_FAILED, "mmap of a pool");
 	trio->dest = peer_give(trio->receiver, 8 | BUS1_HANDLE_FLAG_NEW,
 			       trio->sender);
 	trio->slice = NO_SLICE;
@@ -52,7 +48,6 @@ static void trio_open(struct trio *trio)
 
 static void trio_close(struct trio *trio)
 {
-	munmap((void *)trio->pool, POOL_LENGTH);
 	close(trio->sender);
 	close(trio->receiver);
 	close(trio->owner);
@@ -102,7 +97,7 @@ static void with_handle(struct trio *trio)
 
 	post(trio, &args, BUS1_SEND_HANDLES);
 	trio->slice = bus1_take(trio->receiver, trio->slice);
-	memcpy(&id, trio->pool + trio->slice + BYTES, sizeof(id));
+	id = bus1_inbox[BYTES / sizeof(id)];
 	peer_release(trio->receiver, id);
 }
 
@@ -119,7 +114,7 @@ static void with_descriptor(struct trio *trio)
 	check(!bus1_try_recv(trio->receiver, &recv, BUS1_RECV_RELEASE |
 			     BUS1_RECV_INSTALL_FDS), "bus1_recv");
 	trio->slice = recv.offset;
-	memcpy(&fd, trio->pool + trio->slice + BYTES, sizeof(fd));
+	memcpy(&fd, bus1_inbox + BYTES / sizeof(*bus1_inbox), sizeof(fd));
 	check(!close(fd), "close");
 }
 

@@ -38,7 +38,7 @@ extern "C" {
  * Makes no peer and changes nothing.
  *
  * Return: 1, or 0 with errno set: ENOSYS if the kernel has no bus1, or what a
- * seccomp filter answers in its place.
+ * seccomp filter, or a kernel that has other calls at these numbers, answers.
  */
 int bus1_supported(void);
 
@@ -359,7 +359,7 @@ int bus1_send_request(int fd, const struct bus1_request *request,
  * @args:	see <linux/bus1.h>; its type aligns it to 8 bytes
  * @flags:	BUS1_RECV_SEED, BUS1_RECV_INSTALL_FDS, BUS1_RECV_NONBLOCK,
  *		BUS1_RECV_RELEASE; BUS1_RECV_REPLY waits only for the reply to
- *		the request that @args->destination names
+ *		the request that @args->reply_id names
  *
  * The bare call, for who maps the pool alone; bus1_pool_recv() and
  * bus1_pool_wait_reply() do the rest. Whatever fails leaves the message where it
@@ -422,20 +422,25 @@ struct bus1_pool;
  * @reply:	the right to reply, once, or BUS1_HANDLE_INVALID
  * @offset:	names the slice that the message lies in; BUS1_OFFSET_INVALID
  *		when there is none to release
- * @payload:	@n_bytes bytes in the pool, aligned to 8, read-only; NULL if 0
+ * @payload:	@n_bytes bytes, aligned to 8, read-only; NULL if 0
  * @n_bytes:	length of the payload in bytes
- * @handles:	@n_handles handle IDs in the pool; NULL if 0
+ * @handles:	@n_handles handle IDs; NULL if 0
  * @n_handles:	how many
- * @fds:	@n_fds descriptors in the pool; NULL if 0; each -1 if it was not
+ * @fds:	@n_fds descriptors; NULL if 0; each -1 if it was not
  *		installed
  * @n_fds:	how many
  * @sender_pid:	process of the sending peer's identity, 0 if not visible here
  * @sender_uid:	its effective user ID
  * @sender_gid:	its effective group ID
  * @reserved:	0, room for what later versions give
+ * @buffer:	a small message itself; not to be looked at
  *
- * Four things come with a message, and each is given back by itself. The slice
- * (payload, handles, fds are pointers into it): bus1_msg_release(). One
+ * A small message lies in @buffer (BUS1_MSG_FLAG_INLINE), any other in a slice of the
+ * pool, and payload, handles and fds are pointers to there. So the struct is not to
+ * be copied: what is in the copy would still be in this one.
+ *
+ * Four things come with a message, and each is given back by itself. The slice, if
+ * there is one: bus1_msg_release(), which may always be called. One
  * reference for every handle: bus1_handle_release(). The descriptors: close().
  * The right to reply: by a reply, or by bus1_handle_release(), and then the other
  * side is told that none will come. bus1_msg_discard() gives back all of them.
@@ -456,13 +461,14 @@ struct bus1_msg {
 	uid_t sender_uid;
 	gid_t sender_gid;
 	uint64_t reserved[4];
+	uint64_t buffer[BUS1_INLINE_MAX / 8] __attribute__((aligned(8)));
 };
 
 /** BUS1_MSG_INIT - a message with nothing in it to release or to reply to */
 #define BUS1_MSG_INIT \
 	{ BUS1_MSG_NONE, 0, BUS1_HANDLE_INVALID, BUS1_HANDLE_INVALID, \
 	  BUS1_OFFSET_INVALID, NULL, 0, NULL, 0, NULL, 0, 0, 0, 0, \
-	  { 0, 0, 0, 0 } }
+	  { 0, 0, 0, 0 }, { 0 } }
 
 /**
  * bus1_pool_new() - prepare to map the pool of a peer
@@ -507,8 +513,8 @@ int bus1_pool_recv(struct bus1_pool *pool, struct bus1_msg *msg,
  * bus1_earlier_fn - takes a message that a reply has overtaken
  * @pool:	the pool that the call was made with
  * @msg:	a message, a notice, or the reply to another request; what came
- *		with it is now the function's. BUS1_MSG_DATA without a slice: its
- *		payload was lost (EIO)
+ *		with it is now the function's. BUS1_MSG_DATA with neither a slice
+ *		nor BUS1_MSG_FLAG_INLINE: its payload was lost (EIO)
  * @context:	as given to the call
  *
  * It may use the pool, and make calls of its own: a call inside hands over the
@@ -552,7 +558,7 @@ typedef int (*bus1_earlier_fn)(struct bus1_pool *pool, struct bus1_msg *msg,
  *
  * The request is sent once, whatever happens. On failure @msg is BUS1_MSG_NONE,
  * but for EIO, and its @destination tells: BUS1_HANDLE_INVALID, nothing was sent;
- * @request->reply_id, the request stands. Then bus1_pool_wait_reply() goes on
+ * @request->reply_id, the request was sent, and is not to be sent again. Then bus1_pool_wait_reply() goes on
  * waiting, bus1_nodes_destroy() cancels, and who does neither will receive the
  * reply like any message.
  *
@@ -591,7 +597,8 @@ int bus1_pool_call(struct bus1_pool *pool, struct bus1_msg *msg,
  *
  * For requests of bus1_send_request(), and for those of bus1_pool_call() whose
  * wait has ended. A reply that is queued already is fetched from its place. On
- * failure @msg is as after bus1_pool_recv().
+ * failure @msg is as after bus1_pool_call() when the request was sent: its
+ * @destination is @reply_id, whatever failed.
  *
  *	errors of bus1_pool_call() where the request stands, and
  *	EBUSY		another thread waits for that reply
@@ -658,7 +665,7 @@ int bus1_msg_reply(struct bus1_pool *pool, struct bus1_msg *msg,
  * @msg:	the message; its pointers become NULL, all else can still be read
  *
  * Its handles and descriptors stay with the caller, who has copied what it
- * wants to keep. Does nothing for a notice or a message released before.
+ * wants to keep. Does nothing for a notice, a small message, or one released before.
  *
  *	ENXIO		no such slice, as after BUS1_RESET_FLUSH
  */

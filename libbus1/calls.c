@@ -21,10 +21,17 @@ static uint64_t from_pointer(const void *pointer)
 
 EXPORT int bus1_supported(void)
 {
+	const size_t too_large = (size_t)1 << 20;
 	int saved = errno;
 
-	/* An invalid descriptor is the first thing a kernel with bus1 sees. */
-	if (syscall(__NR_bus1_peer_query, -1, NULL, (size_t)0, 0U) < 0 &&
+	/*
+	 * In another kernel the numbers may stand for other calls, so one error is
+	 * not enough. No pointer is followed here.
+	 */
+	if (syscall(__NR_bus1_open, 8L, too_large, 0U) >= 0 || errno != E2BIG ||
+	    syscall(__NR_bus1_open, 8L, (size_t)1, 0U) >= 0 ||
+	    errno != EINVAL ||
+	    syscall(__NR_bus1_peer_query, -1, NULL, (size_t)0, 0U) >= 0 ||
 	    errno != EBADF)
 		return 0;
 

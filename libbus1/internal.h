@@ -34,8 +34,8 @@ unsigned int bus1_args_request(struct bus1_send_args *args,
 
 /* pool.c: bus1_recv() that maps as much as it takes. */
 struct bus1_recv_args bus1_pool_args(const struct bus1_pool *pool,
-				     const struct bus1_msg *msg,
-				     uint64_t deadline, unsigned int flags);
+				     struct bus1_msg *msg, uint64_t deadline,
+				     unsigned int flags);
 int bus1_pool_grow(struct bus1_pool *pool, const struct bus1_recv_args *args);
 int bus1_pool_take(struct bus1_pool *pool, struct bus1_recv_args *args,
 		   unsigned int flags);

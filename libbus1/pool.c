@@ -98,7 +98,8 @@ int bus1_pool_grow(struct bus1_pool *pool, const struct bus1_recv_args *args)
 
 void bus1_msg_clear(struct bus1_msg *msg, uint64_t offset)
 {
-	memset(msg, 0, sizeof(*msg));
+	/* The message may be in its buffer already. */
+	memset(msg, 0, offsetof(struct bus1_msg, buffer));
 	msg->destination = BUS1_HANDLE_INVALID;
 	msg->reply = BUS1_HANDLE_INVALID;
 	msg->offset = offset;
@@ -134,6 +135,10 @@ int bus1_msg_fill(struct bus1_msg *msg, const struct bus1_pool *pool,
 		  const struct bus1_recv_args *args)
 {
 	fill_common(msg, args);
+	if (args->flags & BUS1_MSG_FLAG_INLINE) {
+		fill_pointers(msg, (const char *)msg->buffer, args);
+		return 0;
+	}
 	if (args->offset != BUS1_OFFSET_INVALID) {
 		/* An empty slice may lie behind what is mapped. */
 		if (slice_size(args))
@@ -149,12 +154,14 @@ int bus1_msg_fill(struct bus1_msg *msg, const struct bus1_pool *pool,
 }
 
 struct bus1_recv_args bus1_pool_args(const struct bus1_pool *pool,
-				     const struct bus1_msg *msg,
-				     uint64_t deadline, unsigned int flags)
+				     struct bus1_msg *msg, uint64_t deadline,
+				     unsigned int flags)
 {
 	struct bus1_recv_args args = {
 		.max_offset = newest_map(pool)->length,
 		.deadline = deadline,
+		.ptr_buffer = (uintptr_t)msg->buffer,
+		.buffer_size = sizeof(msg->buffer),
 		.release = flags & BUS1_RECV_RELEASE ? msg->offset :
 						       BUS1_OFFSET_INVALID,
 	};
@@ -162,15 +169,12 @@ struct bus1_recv_args bus1_pool_args(const struct bus1_pool *pool,
 	return args;
 }
 
-/* @args->destination matters with BUS1_RECV_REPLY, and is also an output. */
 int bus1_pool_take(struct bus1_pool *pool, struct bus1_recv_args *args,
 		   unsigned int flags)
 {
-	uint64_t destination = args->destination;
 	int r;
 
 	do {
-		args->destination = destination;
 		args->max_offset = newest_map(pool)->length;
 		r = bus1_recv(pool->fd, args, flags);
 	} while (r < 0 && errno == ERANGE && !bus1_pool_grow(pool, args));

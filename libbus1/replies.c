@@ -122,10 +122,10 @@ EXPORT int bus1_pool_call(struct bus1_pool *pool, struct bus1_msg *msg,
 	struct bus1_recv_args args = bus1_pool_args(pool, msg, deadline, flags);
 	int sent = 0, r = check_earlier(earlier, flags);
 
+	args.reply_id = request->reply_id;
 	if (!r)
 		r = send_and_wait(pool, request, &args, recv_flags, &sent);
 	if (r < 0 && sent && errno == ERANGE && !bus1_pool_grow(pool, &args)) {
-		args.destination = request->reply_id;
 		r = bus1_pool_take(pool, &args, recv_flags | BUS1_RECV_REPLY);
 	}
 	if (r < 0) {
@@ -146,11 +146,13 @@ EXPORT int bus1_pool_wait_reply(struct bus1_pool *pool, struct bus1_msg *msg,
 	struct bus1_recv_args args = bus1_pool_args(pool, msg, deadline, flags);
 	int r = check_earlier(earlier, flags);
 
-	args.destination = reply_id;
+	args.reply_id = reply_id;
 	if (!r)
 		r = bus1_pool_take(pool, &args, recv_flags | BUS1_RECV_REPLY);
 	if (r < 0) {
 		bus1_msg_clear(msg, args.release);
+		/* It was sent once, and is not to be sent again. */
+		msg->destination = reply_id;
 		return -1;
 	}
 	return finish(pool, msg, &args, earlier, context, flags);

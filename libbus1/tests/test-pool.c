@@ -142,9 +142,35 @@ static void empty_message(void)
 	EXPECT(!take(&pair, &msg, 0));
 	EXPECT(msg.type == BUS1_MSG_DATA && !msg.payload && !msg.handles &&
 	       !msg.fds);
-	EXPECT(msg.offset != BUS1_OFFSET_INVALID);
-	EXPECT(info_of(pair.at).used_slices == 1);
+	EXPECT(msg.flags & BUS1_MSG_FLAG_INLINE);
+	EXPECT(msg.offset == BUS1_OFFSET_INVALID);
+	EXPECT(info_of(pair.at).used_slices == 0);
 	EXPECT(!bus1_msg_release(pair.pool, &msg));
+	pair_free(&pair);
+}
+
+/* Whichever way it came: pointers, and a release that works. */
+static void small_and_large_look_the_same(void)
+{
+	struct pair pair = pair_new();
+	struct bus1_msg small, large;
+	int i;
+
+	EXPECT(!send_bytes(&pair, 1, BUS1_INLINE_MAX));
+	EXPECT(!send_bytes(&pair, 2, BUS1_INLINE_MAX + 1));
+	EXPECT(!take(&pair, &small, 0));
+	EXPECT(info_of(pair.at).used_slices == 1);
+	EXPECT(!take(&pair, &large, 0));
+	EXPECT(small.flags == BUS1_MSG_FLAG_INLINE && large.flags == 0);
+	EXPECT((const char *)small.payload == (const char *)small.buffer);
+	EXPECT((uintptr_t)small.payload % 8 == 0);
+	EXPECT(is_all(&small, 1, BUS1_INLINE_MAX));
+	EXPECT(is_all(&large, 2, BUS1_INLINE_MAX + 1));
+	EXPECT(info_of(pair.at).used_slices == 1);
+	for (i = 0; i < 2; i++) {
+		EXPECT(!bus1_msg_release(pair.pool, &small) && !small.payload);
+		EXPECT(!bus1_msg_release(pair.pool, &large) && !large.payload);
+	}
 	EXPECT(info_of(pair.at).used_slices == 0);
 	pair_free(&pair);
 }
@@ -237,7 +263,7 @@ static void free_unmaps_everything(void)
 	struct pair pair = pair_new();
 	struct bus1_msg a, b;
 
-	EXPECT(!send_bytes(&pair, 1, 100));
+	EXPECT(!send_bytes(&pair, 1, 300));
 	EXPECT(!take(&pair, &a, 0));
 	EXPECT(!send_bytes(&pair, 2, 5 * MIB));
 	EXPECT(!take(&pair, &b, 0));
@@ -255,7 +281,7 @@ static void pool_is_read_only(void)
 	struct pair pair = pair_new();
 	struct bus1_msg msg;
 
-	EXPECT(!send_bytes(&pair, 1, 8));
+	EXPECT(!send_bytes(&pair, 1, 300));
 	EXPECT(!take(&pair, &msg, 0));
 	EXPECT(mprotect((void *)((uintptr_t)msg.payload & ~(uintptr_t)4095), 1,
 			PROT_READ | PROT_WRITE) < 0);
@@ -413,9 +439,9 @@ static void recv_releases_the_last(void)
 	int i;
 
 	for (i = 0; i < 1000; i++) {
-		EXPECT(!send_bytes(&pair, i & 255, 100));
+		EXPECT(!send_bytes(&pair, i & 255, 300));
 		EXPECT(!take(&pair, &msg, BUS1_RECV_RELEASE));
-		EXPECT(is_all(&msg, i & 255, 100));
+		EXPECT(is_all(&msg, i & 255, 300));
 		EXPECT(info_of(pair.at).used_slices == 1);
 	}
 	EXPECT_ERRNO(take(&pair, &msg, BUS1_RECV_RELEASE), EAGAIN);
@@ -484,7 +510,7 @@ static void flush_leaves_nothing_to_release(void)
 	struct pair pair = pair_new();
 	struct bus1_msg msg;
 
-	EXPECT(!send_bytes(&pair, 1, 10));
+	EXPECT(!send_bytes(&pair, 1, 300));
 	EXPECT(!take(&pair, &msg, 0));
 	EXPECT(!bus1_peer_reset(pair.at, BUS1_LIMIT_KEEP, BUS1_LIMIT_KEEP,
 				BUS1_LIMIT_KEEP, BUS1_LIMIT_KEEP,
@@ -508,6 +534,7 @@ static const struct tap_test tests[] = {
 	{ "pool.gives_pointers", gives_pointers },
 	{ "pool.every_length_of_payload", every_length_of_payload },
 	{ "pool.empty_message", empty_message },
+	{ "pool.small_and_large_look_the_same", small_and_large_look_the_same },
 	{ "pool.growth_moves_nothing", growth_moves_nothing },
 	{ "pool.growth_by_one_large_message", growth_by_one_large_message },
 	{ "pool.growth_without_room_keeps_the_message",

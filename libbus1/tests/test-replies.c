@@ -320,11 +320,15 @@ static void wait_errors(void)
 	EXPECT_ERRNO(fetch(&pair, &msg, 16), ENXIO);
 	EXPECT(msg.type == BUS1_MSG_NONE && msg.offset == BUS1_OFFSET_INVALID);
 	EXPECT_ERRNO(fetch(&pair, &msg, 8), ENXIO);
+	EXPECT(msg.destination == 8);
 	EXPECT(!ask(&pair, 16));
 	EXPECT_ERRNO(bus1_pool_wait_reply(pair.pool, &msg, 16, NULL, NULL, 0,
 					  BUS1_RECV_NONBLOCK), EINVAL);
+	EXPECT(msg.destination == 16);
 	EXPECT_ERRNO(bus1_pool_wait_reply(pair.pool, &msg, 16, NULL, NULL, 1,
 					  BUS1_POOL_OVERTAKE), ETIMEDOUT);
+	/* As after a call: it was sent, and may be waited for again. */
+	EXPECT(msg.type == BUS1_MSG_NONE && msg.destination == 16);
 	EXPECT_ERRNO(bus1_pool_wait_reply(pair.pool, &msg, 16, NULL, NULL, 0,
 					  BUS1_POOL_OVERTAKE | 0x8000), EINVAL);
 	msg.offset = 4096;
@@ -348,7 +352,7 @@ static void wait_releases_the_last(void)
 					     BUS1_POOL_OVERTAKE |
 					     BUS1_RECV_RELEASE));
 		EXPECT(is_text(&msg, "text"));
-		EXPECT(info_of(pair.client).used_slices == 1);
+		EXPECT(info_of(pair.client).used_slices == 0);
 	}
 	pair_free(&pair);
 }

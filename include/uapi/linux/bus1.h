@@ -57,6 +57,13 @@
 #define BUS1_DEST_MAX			1024
 /** BUS1_HANDLE_MAX - the most handles in one message, or in one array */
 #define BUS1_HANDLE_MAX			1024
+/**
+ * BUS1_INLINE_MAX - the most that can be received into a buffer
+ *
+ * Payload padded to 8 bytes, 8 per handle, 4 per descriptor. A buffer of this size
+ * takes every message that is not larger.
+ */
+#define BUS1_INLINE_MAX			256
 
 /* bus1_open() */
 /** BUS1_OPEN_NONBLOCK - set O_NONBLOCK on the new file description */
@@ -97,12 +104,19 @@
 #define BUS1_RECV_RELEASE		(1U << 3)
 /** BUS1_RECV_PIDFD - give a pidfd of the sender (reserved: EINVAL) */
 #define BUS1_RECV_PIDFD			(1U << 4)
-/** BUS1_RECV_REPLY - wait for the reply that @destination names, only */
+/** BUS1_RECV_REPLY - wait for the reply that @reply_id names, only */
 #define BUS1_RECV_REPLY			(1U << 5)
 
-/** BUS1_CALL - the flags of bus1_call(): those of send and those of receive */
+/**
+ * BUS1_CALL - the flags of bus1_call()
+ * @send_flags:	those of send
+ * @recv_flags:	those of receive
+ *
+ * A flag that does not fit makes all of it invalid (EINVAL).
+ */
 #define BUS1_CALL(send_flags, recv_flags) \
-	((__u32)(send_flags) | ((__u32)(recv_flags) << 16))
+	((((__u32)(send_flags) | (__u32)(recv_flags)) >> 16) ? ~(__u32)0 : \
+	 ((__u32)(send_flags) | ((__u32)(recv_flags) << 16)))
 
 /**
  * enum bus1_msg_type - what bus1_recv() returned
@@ -131,6 +145,12 @@ enum bus1_msg_type {
  * in their order; bus1_recv_args.n_overtaken says how many.
  */
 #define BUS1_MSG_FLAG_OVERTOOK		(1ULL << 1)
+/**
+ * BUS1_MSG_FLAG_INLINE - the message is in the buffer of the receive
+ *
+ * It lies there as it would in a slice, there is no slice, and nothing to release.
+ */
+#define BUS1_MSG_FLAG_INLINE		(1ULL << 2)
 
 /**
  * struct bus1_peer_limits - what a peer may use
@@ -240,15 +260,19 @@ struct bus1_send_args {
  * struct bus1_recv_args - how to receive, and what was received
  * @max_offset:		in: how many bytes of the pool the caller has mapped
  * @deadline:		in: CLOCK_MONOTONIC nanoseconds, 0 for none
+ * @ptr_buffer:		in: 0, or where a message is to be copied that takes at
+ *			most @buffer_size and BUS1_INLINE_MAX bytes; aligned to 8
+ * @buffer_size:	in: how many bytes there are
+ * @reply_id:		in: with BUS1_RECV_REPLY the request whose reply to wait
+ *			for
  * @release:		in: with BUS1_RECV_RELEASE the slice to release;
  *			out: BUS1_OFFSET_INVALID
- * @destination:	in: with BUS1_RECV_REPLY the reply_id of the request
- *			whose reply to wait for;
- *			out: the ID of the node or handle this is about; of a
+ * @destination:	out: the ID of the node or handle this is about; of a
  *			reply, or the notice of none, the reply_id
  * @type:		out: one of enum bus1_msg_type; stored last
  * @flags:		out: BUS1_MSG_FLAG_*
- * @offset:		out: where in the pool the slice lies
+ * @offset:		out: where in the pool the slice lies; BUS1_OFFSET_INVALID
+ *			with BUS1_MSG_FLAG_INLINE
  * @n_bytes:		out: length of the payload
  * @n_handles:		out: number of handle IDs (__u64) behind the payload,
  *			which is padded to 8 bytes
@@ -265,10 +289,16 @@ struct bus1_send_args {
  *			negative errno of bus1_recv(); 0 by bus1_recv()
  * @n_overtaken:	out: with BUS1_MSG_FLAG_OVERTOOK how many earlier entries were
  *			in front, above 64 how many were queued in all; else 0
+ *
+ * Inputs are not written, @release apart: the struct can be used again as it is.
+ * The buffer is written before @type, and may be written by a call that fails.
  */
 struct bus1_recv_args {
 	__aligned_u64 max_offset;
 	__aligned_u64 deadline;
+	__aligned_u64 ptr_buffer;
+	__aligned_u64 buffer_size;
+	__aligned_u64 reply_id;
 	__aligned_u64 release;
 	__aligned_u64 destination;
 	__aligned_u64 type;
@@ -287,6 +317,6 @@ struct bus1_recv_args {
 };
 
 /** BUS1_RECV_ARGS_SIZE_VER0 - size of the first version */
-#define BUS1_RECV_ARGS_SIZE_VER0	112
+#define BUS1_RECV_ARGS_SIZE_VER0	136
 
 #endif /* _UAPI_LINUX_BUS1_H */

@@ -43,8 +43,9 @@ int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
 	room = reply->message;
 	if (open && fits) {
 		bus1_message_set_shape(room, shape);
-		err = bus1_pool_alloc(room->pool, &room->slice,
-				      bus1_message_size(room));
+		if (!bus1_message_is_small(room))
+			err = bus1_pool_alloc(room->pool, &room->slice,
+					      bus1_message_size(room));
 	}
 	spin_unlock(&requester->data);
 	if (!open)

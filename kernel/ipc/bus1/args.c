@@ -15,15 +15,17 @@
  * bus1_args_copy() - copy a struct that is extensible by size
  * @to:		the struct as this kernel knows it
  * @ksize:	its size
+ * @size_ver0:	the size of its first version
  * @from:	where the caller has it
  * @usize:	how large it is there
  *
  * Return: 0; -EINVAL if it is unaligned or below version 0; -E2BIG if it says what
  * this kernel does not know; -EFAULT.
  */
-int bus1_args_copy(void *to, size_t ksize, const void __user *from, size_t usize)
+int bus1_args_copy(void *to, size_t ksize, size_t size_ver0,
+		   const void __user *from, size_t usize)
 {
-	if (!IS_ALIGNED((unsigned long)from, sizeof(u64)) || usize < ksize)
+	if (!IS_ALIGNED((unsigned long)from, sizeof(u64)) || usize < size_ver0)
 		return -EINVAL;
 	if (usize > PAGE_SIZE)
 		return -E2BIG;
@@ -86,6 +88,9 @@ int bus1_args_import_vecs(const struct iovec *vecs, size_t n,
 			return -EFAULT;
 		total += vecs[i].iov_len;
 	}
-	iov_iter_init(iter, ITER_SOURCE, vecs, n, total);
+	if (n == 1)
+		iov_iter_ubuf(iter, ITER_SOURCE, vecs->iov_base, total);
+	else
+		iov_iter_init(iter, ITER_SOURCE, vecs, n, total);
 	return 0;
 }

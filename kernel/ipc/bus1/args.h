@@ -7,6 +7,8 @@
 
 #include <linux/err.h>
 #include <linux/file.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
 
 #include "file.h"
 
@@ -16,13 +18,31 @@ struct iovec;
 /* Room for the arrays of a small call on the stack. */
 #define BUS1_FEW 8
 
-int bus1_args_copy(void *to, size_t ksize, const void __user *from,
-		   size_t usize);
+int bus1_args_copy(void *to, size_t ksize, size_t size_ver0,
+		   const void __user *from, size_t usize);
 void *bus1_args_array(const void __user *from, size_t n, size_t size,
 		      void *few);
 void bus1_args_free(const void *array, const void *few);
 int bus1_args_import_vecs(const struct iovec *vecs, size_t n,
 			  struct iov_iter *iter);
+
+/*
+ * unsafe_get_user() of a u64, which not every 32-bit architecture has: ARM's does not
+ * link. So there it is read in two parts.
+ */
+#define bus1_args_get_u64(to, from, label)				\
+do {									\
+	const u32 __user *__part = (const u32 __user *)(from);		\
+	u32 __parts[2];							\
+									\
+	if (IS_ENABLED(CONFIG_64BIT)) {					\
+		unsafe_get_user(to, from, label);			\
+	} else {							\
+		unsafe_get_user(__parts[0], __part, label);		\
+		unsafe_get_user(__parts[1], __part + 1, label);		\
+		memcpy(&(to), __parts, sizeof(__parts));		\
+	}								\
+} while (0)
 
 /**
  * bus1_args_id_is_valid() - check an ID that may ask for a new node

@@ -75,9 +75,10 @@ int bus1_ask_pay(struct bus1_peer *peer, struct bus1_reply *asks,
 		.n_handles = asks->max_handles,
 		.n_fds = asks->max_fds,
 	};
-	int err;
+	int err = 0;
 
-	err = bus1_pool_prepare(&peer->pool);
+	if (bus1_shape_size(&shape) > BUS1_INLINE_MAX)
+		err = bus1_pool_prepare(&peer->pool);
 	if (err)
 		return err;
 	err = bus1_message_take_budget(&peer->space, &peer->pool, &shape,

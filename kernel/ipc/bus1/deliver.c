@@ -8,9 +8,10 @@
  *
  * A message is taken in two parts. First everything that can fail or sleep, with
  * the message left where it is: descriptors are reserved, handles are counted and
- * get IDs, both are written into the slice. Then, under the data lock and with page
- * faults off, the result is stored and the message unlinked. If the store fails,
- * the first part is undone.
+ * get IDs, both are written behind the payload. A small message for which the
+ * caller has no buffer gets its slice. Then, under the data lock and with page
+ * faults off, buffer and result are stored and the message unlinked. If the store
+ * fails, the first part is undone.
  *
  * Nobody else takes the message meanwhile, or sees the handles: that needs the
  * peer's local lock.
@@ -20,6 +21,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/pid.h>
+#include <linux/sched/mm.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
@@ -37,6 +39,8 @@
  * @reply:	the reply that it is, or NULL
  * @moved:	the last reply handle that was shown; the list's head if none was
  * @asked:	whether the handle for its own reply is shown
+ * @inlined:	whether it goes to the caller's buffer
+ * @late:	whether it got its slice only now
  * @shown:	how many of its handles were looked at
  * @kept:	how many of their charges went over to handles
  * @fds:	reserved descriptors, -1 where there is none; NULL without
@@ -51,6 +55,8 @@ struct delivery {
 	struct bus1_reply *reply;
 	struct list_head *moved;
 	bool asked;
+	bool inlined;
+	bool late;
 	u32 shown;
 	u32 kept;
 	int *fds;
@@ -61,7 +67,8 @@ struct delivery {
 static void fill_message(struct bus1_recv_args *out,
 			 const struct bus1_message *message)
 {
-	out->offset = message->slice.offset;
+	if (message->slice.size)
+		out->offset = message->slice.offset;
 	out->n_bytes = message->n_bytes;
 	out->n_handles = message->n_handles;
 	out->n_fds = message->n_fds;
@@ -113,9 +120,8 @@ static int reserve_fds(struct delivery *d)
 		d->fds[i] = fd;
 		d->n_fds++;
 	}
-	return bus1_pool_put(message->pool, &message->slice,
-			     bus1_message_fds_at(message), d->fds,
-			     message->n_fds * sizeof(*d->fds));
+	return bus1_message_fill(message, bus1_message_fds_at(message), d->fds,
+				 message->n_fds * sizeof(*d->fds));
 }
 
 static void free_fds(struct delivery *d)
@@ -228,8 +234,7 @@ static int show_handles(struct delivery *d)
 		for (n = 0; n < ARRAY_SIZE(ids) &&
 			    d->shown < message->n_handles; n++)
 			ids[n] = show_handle(d, message, d->shown++);
-		err = bus1_pool_put(message->pool, &message->slice, at, ids,
-				    n * sizeof(*ids));
+		err = bus1_message_fill(message, at, ids, n * sizeof(*ids));
 		at += n * sizeof(*ids);
 	}
 	return err;
@@ -317,13 +322,17 @@ static void settle_charge_locked(struct delivery *d)
 }
 
 /* The last part: it fails only with the store, and then nothing has changed. */
-static int take_message(struct delivery *d, bool publish)
+static int take_message(struct delivery *d, bool lost)
 {
 	struct bus1_message *message = d->message;
 	struct bus1_space *space = message->space;
 	int err;
 
 	d->recv->out->type = BUS1_MSG_DATA;
+	if (d->inlined) {
+		d->recv->data = message->data;
+		d->recv->n_data = bus1_message_size(message);
+	}
 	spin_lock(&space->data);
 	err = d->recv->store(d->recv);
 	if (err) {
@@ -336,7 +345,7 @@ static int take_message(struct delivery *d, bool publish)
 		bus1_message_dequeued_locked(message);
 	d->peer->n_received += d->reply || message->dest;
 	settle_charge_locked(d);
-	if (publish)
+	if (!d->inlined && !lost)
 		bus1_pool_publish(message->pool, &message->slice);
 	spin_unlock(&space->data);
 	return 0;
@@ -367,11 +376,62 @@ static void settle_message(struct delivery *d)
 		bus1_reply_forget(d->reply);
 }
 
-static int prepare_slice(struct delivery *d)
+static bool fits_buffer(const struct delivery *d)
+{
+	const struct bus1_recv *recv = d->recv;
+
+	return recv->has_buffer && bus1_message_is_small(d->message) &&
+	       bus1_message_size(d->message) <= recv->buffer_size;
+}
+
+/* It is paid for since it was sent; while a peer is flushed nobody receives. */
+static int add_slice(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	struct bus1_space *space = message->space;
+	int err;
+
+	spin_lock(&space->data);
+	err = bus1_pool_alloc(message->pool, &message->slice,
+			      bus1_message_size(message));
+	spin_unlock(&space->data);
+	d->late = !err;
+	return err ? -ENOMEM : 0;
+}
+
+static void remove_slice(struct delivery *d)
+{
+	struct bus1_space *space = d->message->space;
+
+	spin_lock(&space->data);
+	bus1_message_free_slice_locked(d->message);
+	spin_unlock(&space->data);
+	d->late = false;
+}
+
+/* The pages stay with the peer, so the peer's cgroup pays, whoever calls. */
+static int fill_slice(struct delivery *d)
+{
+	struct bus1_message *message = d->message;
+	u64 size = bus1_message_size(message);
+	struct mem_cgroup *old;
+	int err;
+
+	if (!size)
+		return 0;
+	old = set_active_memcg(d->peer->ident->memcg);
+	err = bus1_pool_prepare(message->pool);
+	if (!err)
+		err = bus1_pool_fill(message->pool, &message->slice, 0,
+				     message->data, size);
+	set_active_memcg(old);
+	return err && err != -EIO ? -ENOMEM : err;
+}
+
+static int check_slice(struct delivery *d)
 {
 	const struct bus1_message *message = d->message;
 	u64 size = bus1_message_size(message);
-	int err;
 
 	/* Where there is nothing to read, nothing can be missing. */
 	if (!size)
@@ -379,18 +439,22 @@ static int prepare_slice(struct delivery *d)
 	if (message->slice.offset > d->recv->max_offset ||
 	    size > d->recv->max_offset - message->slice.offset)
 		return -ERANGE;
-	err = bus1_pool_check(message->pool, &message->slice);
-	if (!err && message->n_fds)
-		err = reserve_fds(d);
-	if (!err && message->n_handles)
-		err = show_handles(d);
-	return err;
+	return d->late ? 0 : bus1_pool_check(message->pool, &message->slice);
 }
 
 static int prepare_delivery(struct delivery *d)
 {
-	int err = prepare_slice(d);
+	struct bus1_message *message = d->message;
+	int err = 0;
 
+	if (!d->inlined)
+		err = check_slice(d);
+	if (!err && message->n_fds)
+		err = reserve_fds(d);
+	if (!err && message->n_handles)
+		err = show_handles(d);
+	if (!err && d->late)
+		err = fill_slice(d);
 	if (!err)
 		show_reply(d);
 	return err;
@@ -413,6 +477,8 @@ static void undo_delivery(struct delivery *d)
 {
 	unreserve_fds(d);
 	hide_handles(d);
+	if (d->late)
+		remove_slice(d);
 	d->recv->out->reply = BUS1_HANDLE_INVALID;
 }
 
@@ -421,10 +487,16 @@ static int deliver(struct delivery *d)
 	struct bus1_message *message = d->message;
 	struct bus1_recv_args *out = d->recv->out;
 	bool lost;
-	int err;
+	int err = 0;
 
+	d->inlined = fits_buffer(d);
+	if (d->inlined)
+		out->flags |= BUS1_MSG_FLAG_INLINE;
+	else if (bus1_message_is_small(message))
+		err = add_slice(d);
 	fill_message(out, message);
-	err = prepare_delivery(d);
+	if (!err)
+		err = prepare_delivery(d);
 	lost = err == -EIO;
 	if (unlikely(lost)) {
 		lose_slice(d);
@@ -436,14 +508,14 @@ static int deliver(struct delivery *d)
 			out->destination = d->reply->id;
 		else if (message->dest)
 			out->destination = message->dest->own.id;
-		err = take_message(d, !lost);
+		err = take_message(d, lost);
 	}
 	if (unlikely(err)) {
 		undo_delivery(d);
 		return err;
 	}
 	settle_message(d);
-	if (unlikely(lost))
+	if (d->inlined || unlikely(lost))
 		bus1_message_free(message);
 	return 0;
 }
@@ -477,6 +549,7 @@ int bus1_deliver(struct bus1_peer *peer, struct bus1_recv *recv,
 	d.reply = reply;
 	d.moved = &message->moved;
 	d.asked = false;
+	d.late = false;
 	d.shown = 0;
 	d.kept = 0;
 	d.fds = NULL;

@@ -14,17 +14,25 @@
  * @flags:	BUS1_RECV_*
  * @nonblock:	whether not to wait
  * @max_offset:	how much of the pool the caller has mapped
+ * @has_buffer:	whether the caller has a buffer for small messages
+ * @buffer_size: how much fits there
  * @deadline:	CLOCK_MONOTONIC of the host; 0 for none
  * @out:	what was received, in the form of the ABI
- * @store:	hands @out to the caller. Called under a spin lock with page faults
+ * @data:	what goes to the buffer
+ * @n_data:	how many bytes
+ * @store:	hands @data, then @out to the caller. Called under a spin lock with page faults
  *		off; on failure, which has to be -EFAULT, nothing is received
  */
 struct bus1_recv {
 	u32 flags;
 	bool nonblock;
 	u64 max_offset;
+	bool has_buffer;
+	u64 buffer_size;
 	ktime_t deadline;
 	struct bus1_recv_args *out;
+	const void *data;
+	size_t n_data;
 	int (*store)(struct bus1_recv *recv);
 };
 

@@ -7,9 +7,9 @@
  * DOC: filling
  *
  * What stays with a receiver is charged to its memory cgroup. In a quiet receiver
- * there is nothing to allocate: it has memory for a message, the sender has a claim, the
- * pages are there. So each step is tried like that first; entering the cgroup is for
- * when something is missing.
+ * there is nothing to allocate for a small message: it has memory for one, the sender
+ * has a claim. So that is tried first; entering the cgroup is for when something is
+ * missing, and for the pages of a large one.
  */
 
 #include <linux/sched/mm.h>
@@ -57,27 +57,26 @@ static int build_new(struct bus1_job *job, struct bus1_leg *leg,
 	return bus1_message_charge(leg->message, BUS1_GFP_RECEIVER);
 }
 
-static int build_message(struct bus1_job *job, struct bus1_leg *leg)
+static int build_message(struct bus1_job *job, struct bus1_leg *leg,
+			 const struct bus1_shape *shape)
 {
 	struct mem_cgroup *old;
-	struct bus1_shape shape;
 	int err = -ENOMEM;
 
-	get_shape(job, &shape);
 	if (leg->name.reply) {
-		err = bus1_answer_begin(leg->name.reply, &shape, &leg->message);
+		err = bus1_answer_begin(leg->name.reply, shape, &leg->message);
 		leg->lost = err == -EXFULL;
 		if (leg->lost)
 			err = 0;
 	} else if (leg->name.node) {
-		err = bus1_message_take(&leg->to->space, &leg->to->pool, &shape,
+		err = bus1_message_take(&leg->to->space, &leg->to->pool, shape,
 					job->ident, &leg->message);
 	}
 	if (!err)
 		leg->message->sender = bus1_ident_get(job->ident);
 	if (err == -ENOMEM) {
 		old = enter_cgroup(leg);
-		err = build_new(job, leg, &shape);
+		err = build_new(job, leg, shape);
 		set_active_memcg(old);
 	}
 	return err == -ENOMEM && !bus1_job_is_seed(job) ? -EXFULL : err;
@@ -86,17 +85,20 @@ static int build_message(struct bus1_job *job, struct bus1_leg *leg)
 static int build_leg(struct bus1_job *job, struct bus1_leg *leg)
 {
 	struct bus1_node *node = leg->name.node;
-	int err;
+	struct bus1_shape shape;
+	int err = 0;
 
 	if (node && bus1_node_is_unreachable(node))
 		return -EHOSTUNREACH;
+	get_shape(job, &shape);
 	/*
 	 * An inode's worth of memory, once in a peer's life: the caller's. A reply has
 	 * its room in the pool since it was asked for.
 	 */
-	err = leg->name.reply ? 0 : bus1_pool_prepare(&leg->to->pool);
+	if (!leg->name.reply && bus1_shape_size(&shape) > BUS1_INLINE_MAX)
+		err = bus1_pool_prepare(&leg->to->pool);
 	if (!err)
-		err = build_message(job, leg);
+		err = build_message(job, leg, &shape);
 	if (leg->message && node)
 		leg->message->dest = bus1_node_get(node);
 	return err;
@@ -121,21 +123,28 @@ int bus1_fill_build(struct bus1_job *job)
 	return err;
 }
 
-/* Returns -ENODATA if a page is missing in the pool, and @add is false. */
-static int copy_payload(struct bus1_job *job, struct bus1_message *message,
-			struct bus1_message *first, bool add)
+/* With page faults off: what is missing is had without a lock and a message. */
+static int read_payload(struct bus1_job *job, struct bus1_message *message)
 {
-	struct iov_iter iter;
+	struct iov_iter iter = job->send->payload;
+	size_t done;
 
+	if (!bus1_message_is_small(message))
+		return bus1_pool_write(message->pool, &message->slice, &iter);
+	pagefault_disable();
+	done = copy_from_iter(message->data, job->n_bytes, &iter);
+	pagefault_enable();
+	return done < job->n_bytes ? -EFAULT : 0;
+}
+
+static int copy_payload(struct bus1_job *job, struct bus1_message *message,
+			struct bus1_message *first)
+{
 	if (job->buffer)
-		return bus1_pool_fill(message->pool, &message->slice, 0,
-				      job->buffer, job->n_bytes, add);
+		return bus1_message_fill(message, 0, job->buffer, job->n_bytes);
 	if (first)
-		return bus1_pool_copy(message->pool, &message->slice,
-				      first->pool, &first->slice, job->n_bytes,
-				      add);
-	iter = job->send->payload;
-	return bus1_pool_write(message->pool, &message->slice, &iter, add);
+		return bus1_message_copy(message, first, job->n_bytes);
+	return read_payload(job, message);
 }
 
 static int copy_leg(struct bus1_job *job, struct bus1_leg *leg,
@@ -145,35 +154,14 @@ static int copy_leg(struct bus1_job *job, struct bus1_leg *leg,
 	struct mem_cgroup *old;
 	int err;
 
-	err = copy_payload(job, message, first, false);
-	if (!err && (message->n_handles || message->n_fds))
-		err = bus1_message_prepare_tail(message, false);
-	if (err != -ENODATA)
-		return err;
+	if (bus1_message_is_small(message))
+		return copy_payload(job, message, first);
 	old = enter_cgroup(leg);
-	err = copy_payload(job, message, first, true);
+	err = copy_payload(job, message, first);
 	if (!err)
-		err = bus1_message_prepare_tail(message, true);
+		err = bus1_message_prepare_tail(message);
 	set_active_memcg(old);
 	return err;
-}
-
-/* The small payload of a multicast is read once, and kept on the stack. */
-static int buffer_payload(struct bus1_job *job)
-{
-	struct iov_iter iter = job->send->payload;
-	size_t done;
-
-	if (job->n_legs < 2 || job->n_bytes > sizeof(job->few_bytes) ||
-	    job->buffer)
-		return 0;
-	pagefault_disable();
-	done = copy_from_iter(job->few_bytes, job->n_bytes, &iter);
-	pagefault_enable();
-	if (done < job->n_bytes)
-		return -EFAULT;
-	job->buffer = job->few_bytes;
-	return 0;
 }
 
 /**
@@ -187,9 +175,8 @@ int bus1_fill_copy(struct bus1_job *job)
 {
 	struct bus1_message *first = NULL;
 	size_t i;
-	int err;
+	int err = 0;
 
-	err = buffer_payload(job);
 	for (i = 0; i < job->n_legs && !err; i++) {
 		struct bus1_leg *leg = &job->legs[i];
 

@@ -62,7 +62,6 @@ struct bus1_send {
  * @serial:	tells the slice to release from a later one at the same offset
  * @n_bytes:	length of the payload
  * @buffer:	the payload in kernel memory, or NULL
- * @few_bytes:	memory for the small payload of a multicast
  * @few_legs:	memory for @legs of a small message
  * @few_names:	memory for @names of a small message
  */
@@ -83,7 +82,6 @@ struct bus1_job {
 	u64 serial;
 	size_t n_bytes;
 	void *buffer;
-	u8 few_bytes[128];
 	struct bus1_leg few_legs[2];
 	struct bus1_name few_names[4];
 };

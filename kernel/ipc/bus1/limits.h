@@ -115,6 +115,9 @@ static_assert(BUS1_GUARANTEED(BUS1_PEER_BYTES, 3) >= SZ_1M);
  */
 #define BUS1_POOL_SIZE		(1ULL << 40)
 
+/* What a message carries lies in it as in a slice. */
+static_assert(!(BUS1_INLINE_MAX % BUS1_POOL_ALIGN));
+
 /* A message has room for so many handles and descriptors without more memory. */
 #define BUS1_INLINE_ITEMS	4
 
@@ -133,5 +136,12 @@ static_assert(BUS1_GUARANTEED(BUS1_PEER_BYTES, 3) >= SZ_1M);
 
 /* How often a send faults its payload in before it copies it to a buffer. */
 #define BUS1_FAULT_TRIES	3
+
+/*
+ * How often a result is stored again after its pages were faulted in. They can be
+ * reclaimed meanwhile; but there is memory that can be written to and faults for
+ * ever, a shadow stack for example.
+ */
+#define BUS1_STORE_TRIES	64
 
 #endif /* _BUS1_LIMITS_H */

@@ -20,10 +20,12 @@ static struct kmem_cache *message_cache;
  */
 int __init bus1_message_init(void)
 {
-	message_cache = kmem_cache_create("bus1_message",
-					  sizeof(struct bus1_message) +
-					  BUS1_INLINE_ITEMS * sizeof(void *), 0,
-					  SLAB_ACCOUNT | SLAB_PANIC, NULL);
+	message_cache = kmem_cache_create_usercopy("bus1_message",
+			sizeof(struct bus1_message) +
+			BUS1_INLINE_ITEMS * sizeof(void *), 0,
+			SLAB_ACCOUNT | SLAB_PANIC,
+			offsetof(struct bus1_message, data), BUS1_INLINE_MAX,
+			NULL);
 	return 0;
 }
 
@@ -209,7 +211,8 @@ static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
 	if (err)
 		return err;
 
-	err = bus1_pool_alloc(message->pool, &message->slice, size);
+	if (size > BUS1_INLINE_MAX)
+		err = bus1_pool_alloc(message->pool, &message->slice, size);
 	if (err) {
 		bus1_quota_uncharge(&space->quota, claim, &amount);
 		return err;
@@ -320,7 +323,7 @@ static int charge_claim_locked(struct bus1_message *message,
  * @message:	message whose sender is set
  * @gfp:	how to allocate a claim if the sender has none
  *
- * Also allocates the slice. May sleep.
+ * Also allocates the slice that a large one needs. May sleep.
  *
  * Return: 0; -EHOSTUNREACH if the receiver is down; -EDQUOT, -EXFULL or
  * -EMSGSIZE, see bus1_quota_charge(); -ENOMEM.
@@ -366,7 +369,7 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
  * @message:	the message
  *
  * Charged is also the handle that the reply is, and left to it. A slice is allocated
- * when the reply is written.
+ * when the reply is written, if it is large.
  *
  * Return: 0, -ESHUTDOWN, -ENOBUFS; -ENOMEM if a message has to be allocated, by
  * bus1_message_new() and bus1_message_charge_budget().
@@ -466,16 +469,52 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
 }
 
 /**
- * bus1_message_prepare_pages() - make sure that handles and files can be told
+ * bus1_message_copy() - copy what a message consists of
+ * @to:		message of the same shape that belongs to the caller
+ * @from:	message that was written, and belongs to the caller
+ * @n:		how many bytes
+ *
+ * Return: 0, or as bus1_pool_copy().
+ */
+int bus1_message_copy(struct bus1_message *to, const struct bus1_message *from,
+		      u64 n)
+{
+	if (!bus1_message_is_small(from))
+		return bus1_pool_copy(to->pool, &to->slice, from->pool,
+				      &from->slice, n);
+	memcpy(to->data, from->data, n);
+	return 0;
+}
+
+/**
+ * bus1_message_fill() - write kernel memory into a message
+ * @message:	message that belongs to the caller
+ * @at:		where to begin, from the start of the payload
+ * @data:	what to write
+ * @n:		how many bytes
+ *
+ * Return: 0, or as bus1_pool_fill().
+ */
+int bus1_message_fill(struct bus1_message *message, u64 at, const void *data,
+		      size_t n)
+{
+	if (!bus1_message_is_small(message))
+		return bus1_pool_fill(message->pool, &message->slice, at, data,
+				      n);
+	memcpy(message->data + at, data, n);
+	return 0;
+}
+
+/**
+ * bus1_message_prepare_tail() - make sure that handles and files can be told
  * @message:	message whose payload was written
- * @add:	whether to allocate pages that are not there
  *
  * What deliver.c writes behind the payload needs its pages now: it may not fail for
  * want of them. Where the payload ends its page is there.
  *
  * Return: 0, or as bus1_pool_fill().
  */
-int bus1_message_prepare_pages(struct bus1_message *message, bool add)
+int bus1_message_prepare_tail(struct bus1_message *message)
 {
 	const void *zeros = page_address(ZERO_PAGE(0));
 	u64 start = message->slice.offset;
@@ -487,7 +526,7 @@ int bus1_message_prepare_pages(struct bus1_message *message, bool add)
 		at = round_up(at, PAGE_SIZE);
 	for (; at < end && !err; at = round_down(at, PAGE_SIZE) + PAGE_SIZE)
 		err = bus1_pool_fill(message->pool, &message->slice, at - start,
-				     zeros, 1, add);
+				     zeros, 1);
 	return err;
 }
 

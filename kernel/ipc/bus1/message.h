@@ -30,9 +30,22 @@ struct bus1_shape {
 };
 
 /**
+ * bus1_shape_size() - how many bytes a message of a shape is charged
+ * @shape:	shape
+ *
+ * Return: payload padded to 8, 8 per handle, 4 per descriptor.
+ */
+static inline u64 bus1_shape_size(const struct bus1_shape *shape)
+{
+	return ALIGN(shape->n_bytes, sizeof(u64)) +
+	       shape->n_handles * sizeof(u64) + shape->n_fds * sizeof(int);
+}
+
+/**
  * struct bus1_message - a message to one node
  * @entry:	place in the receiver's queue
- * @slice:	where the payload lies in the receiver's pool
+ * @slice:	where it lies in the receiver's pool. Of size 0 while it lies in @data, or
+ *		is not written yet
  * @space:	the receiver, who outlives the message
  * @pool:	the receiver's pool
  * @dest:	node it is addressed to, referenced; NULL for a seed or a reply
@@ -55,10 +68,13 @@ struct bus1_shape {
  *		more; constant
  * @handles:	carried references, NULL where the node was dead already
  * @files:	carried files, each with a reference
+ * @data:	what a small message consists of, as it would lie in a slice: its
+ *		payload, and room for IDs and descriptors
  *
  * Life: allocated, charged and filled by its sender, who owns it until it is
- * committed. Queued, it belongs to the receiver. Received, it is what the
- * slice is embedded in, without handles and files, until that is released.
+ * committed. Queued, it belongs to the receiver. Received, it is freed if it went
+ * to the receiver's buffer; else it is what the slice is embedded in, without
+ * handles and files, until that is released.
  *
  * A reply is allocated and charged by its receiver, see &struct
  * bus1_reply.message, and filled by its sender.
@@ -85,6 +101,7 @@ struct bus1_message {
 	bool plain;
 	struct bus1_handle **handles;
 	struct file **files;
+	u8 data[BUS1_INLINE_MAX] __aligned(sizeof(u64));
 };
 
 int bus1_message_init(void);
@@ -110,7 +127,11 @@ void bus1_message_trim_locked(struct bus1_message *message);
 void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);
 
-int bus1_message_prepare_pages(struct bus1_message *message, bool add);
+int bus1_message_copy(struct bus1_message *to, const struct bus1_message *from,
+		      u64 n);
+int bus1_message_fill(struct bus1_message *message, u64 at, const void *data,
+		      size_t n);
+int bus1_message_prepare_tail(struct bus1_message *message);
 int bus1_message_take_files(struct bus1_message *message,
 			    struct file **files);
 void bus1_message_drop_handles(struct bus1_message *message);
@@ -141,10 +162,10 @@ static inline unsigned long bus1_message_key(const struct bus1_entry *entry)
 }
 
 /**
- * bus1_message_handles_at() - where the handle IDs lie in the slice
+ * bus1_message_handles_at() - where the handle IDs lie
  * @message:	message
  *
- * Return: offset from the start of the slice.
+ * Return: offset from the start of the payload.
  */
 static inline u64 bus1_message_handles_at(const struct bus1_message *message)
 {
@@ -152,10 +173,10 @@ static inline u64 bus1_message_handles_at(const struct bus1_message *message)
 }
 
 /**
- * bus1_message_fds_at() - where the descriptors lie in the slice
+ * bus1_message_fds_at() - where the descriptors lie
  * @message:	message
  *
- * Return: offset from the start of the slice.
+ * Return: offset from the start of the payload.
  */
 static inline u64 bus1_message_fds_at(const struct bus1_message *message)
 {
@@ -164,7 +185,7 @@ static inline u64 bus1_message_fds_at(const struct bus1_message *message)
 }
 
 /**
- * bus1_message_size() - how many bytes of the pool a message is charged
+ * bus1_message_size() - how many bytes a message is charged
  * @message:	message
  *
  * Return: payload padded to 8, 8 per handle, 4 per descriptor.
@@ -172,6 +193,17 @@ static inline u64 bus1_message_fds_at(const struct bus1_message *message)
 static inline u64 bus1_message_size(const struct bus1_message *message)
 {
 	return bus1_message_fds_at(message) + message->n_fds * sizeof(int);
+}
+
+/**
+ * bus1_message_is_small() - whether a message carries its payload
+ * @message:	message that was not received yet
+ *
+ * Return: true if it lies in &struct bus1_message.data, false if in a slice.
+ */
+static inline bool bus1_message_is_small(const struct bus1_message *message)
+{
+	return bus1_message_size(message) <= BUS1_INLINE_MAX;
 }
 
 /**
@@ -209,6 +241,9 @@ static inline void bus1_message_set_shape(struct bus1_message *message,
 	message->n_handles = shape->n_handles;
 	message->n_moved = shape->n_moved;
 	message->n_fds = shape->n_fds;
+	/* The receiver sees the padding, too. */
+	if (shape->n_bytes < BUS1_INLINE_MAX)
+		*(u64 *)&message->data[round_down(shape->n_bytes, sizeof(u64))] = 0;
 	if (!(shape->n_handles | shape->n_fds))
 		return;
 	message->files = (void *)(message->handles + shape->n_handles);
@@ -278,24 +313,6 @@ static inline int bus1_message_attach(struct bus1_message *message, u32 i,
 {
 	return bus1_handle_attach(node, from, message->space, gfp, true,
 				  &message->handles[i]);
-}
-
-/**
- * bus1_message_prepare_tail() - bus1_message_prepare_pages(), if there are any
- * @message:	message whose payload was written
- * @add:	whether to allocate pages that are not there
- *
- * Return: 0, or as bus1_pool_fill().
- */
-static inline int bus1_message_prepare_tail(struct bus1_message *message,
-					    bool add)
-{
-	/* Mostly handles and files lie in the page in which the payload ends. */
-	if (message->n_bytes &&
-	    offset_in_page(message->slice.offset + message->n_bytes - 1) +
-	    bus1_message_size(message) - message->n_bytes < PAGE_SIZE)
-		return 0;
-	return bus1_message_prepare_pages(message, add);
 }
 
 #endif /* _BUS1_MESSAGE_H */

@@ -7,7 +7,8 @@
  * DOC: pool
  *
  * A pool is a sparse shmem file that its peer can map, read-only. Senders write
- * payload into slices of it through the page cache; nobody writes through a
+ * what is too large for a message object into slices of it through the page cache,
+ * and receivers what is small and has no other place; nobody writes through a
  * file or a mapping. shmem gives what a private allocator would have to
  * reinvent: swap, accounting to a memory cgroup, and pages that can be taken
  * away from under whoever mapped them.
@@ -17,7 +18,7 @@
  * memory. Both take O(log n) steps. What lies behind the last slice is by far the
  * largest gap; it is found by its position, and a quiet pool has no tree to keep.
  *
- * Pages are allocated by senders, in the receiver's memory cgroup, and are zeroed
+ * Pages are allocated by who writes, in the receiver's memory cgroup, and are zeroed
  * then. A page that no slice overlaps any more is punched out of the file, except
  * the first BUS1_POOL_CACHE bytes, which stay as a cache, and unless somebody
  * (vmsplice, a direct write) still pins the page: reusing that one would show
@@ -145,7 +146,7 @@ static const struct inode_operations pool_inode_ops = {
  * bus1_pool_prepare() - make sure that a pool has its file
  * @pool:	pool
  *
- * Return: 0, or a negative errno.
+ * Return: 0 or -ENOMEM.
  */
 int bus1_pool_prepare(struct bus1_pool *pool)
 {
@@ -155,8 +156,9 @@ int bus1_pool_prepare(struct bus1_pool *pool)
 		return 0;
 
 	file = shmem_kernel_file_setup("bus1", BUS1_POOL_SIZE, VM_NORESERVE);
+	/* The system may have no more files; whoever sends knows of none. */
 	if (IS_ERR(file))
-		return PTR_ERR(file);
+		return -ENOMEM;
 	file->f_op = &pool_file_ops;
 	file_inode(file)->i_fop = &pool_file_ops;
 	file_inode(file)->i_op = &pool_inode_ops;
@@ -167,7 +169,7 @@ int bus1_pool_prepare(struct bus1_pool *pool)
 }
 
 /*
- * Reading where there is no page is SIGBUS and allocates nothing: only senders
+ * Reading where there is no page is SIGBUS and allocates nothing: only messages
  * add pages, and what they add is charged.
  */
 static vm_fault_t pool_fault(struct vm_fault *vmf)
@@ -283,10 +285,9 @@ static __always_inline struct folio *trylock_page_at(struct bus1_pool *pool,
 
 /*
  * The page at @offset, locked: migration copies a page and then expects that only
- * who finds it in the page cache, and locks it, can begin to use it. Without @add one
- * that is not there is -ENODATA.
+ * who finds it in the page cache, and locks it, can begin to use it.
  */
-static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset, bool add)
+static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset)
 {
 	struct folio *folio = trylock_page_at(pool, offset);
 
@@ -299,8 +300,6 @@ static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset, bool add)
 			folio_unlock(folio);
 			folio_put(folio);
 		}
-		if (!add)
-			return ERR_PTR(-ENODATA);
 		folio = add_page_at(pool, offset);
 		if (IS_ERR(folio))
 			return folio;
@@ -373,13 +372,12 @@ static size_t copy_in(struct folio *folio, u64 offset, size_t n,
  * @slice:	slice that belongs to the caller
  * @iter:	what to write; user memory is read without faulting pages in. It
  *		is of no use afterwards
- * @add:	whether to allocate pages that are not there
  *
- * Return: 0; -EFAULT if a page of @iter is not in memory; -ENODATA if a page of the
- * pool is missing and not to be added; or the error with which it could not be had.
+ * Return: 0; -EFAULT if a page of @iter is not in memory; or the error with which
+ * a page of the pool could not be had.
  */
 int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
-		    struct iov_iter *iter, bool add)
+		    struct iov_iter *iter)
 {
 	size_t n, done, left = iov_iter_count(iter);
 	u64 offset = slice->offset;
@@ -388,7 +386,7 @@ int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
 		return -EMSGSIZE;
 
 	for (; left; left -= n, offset += n) {
-		struct folio *folio = lock_page_at(pool, offset, add);
+		struct folio *folio = lock_page_at(pool, offset);
 
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
@@ -402,54 +400,17 @@ int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
 }
 
 /**
- * bus1_pool_put() - write a few numbers into an allocated slice
- * @pool:	pool
- * @slice:	slice that belongs to the caller
- * @at:		where in @slice to begin; a multiple of 8
- * @data:	what to write, aligned as in @slice
- * @n_data:	how many bytes; a multiple of 4
- *
- * As bus1_pool_fill() where pages may be added.
- *
- * Return: 0; or the error with which a page could not be had.
- */
-int bus1_pool_put(struct bus1_pool *pool, const struct bus1_slice *slice, u64 at,
-		  const void *data, size_t n_data)
-{
-	u64 offset = slice->offset + at;
-	struct folio *folio = NULL;
-	const u64 *from = data;
-	u64 *to, *at_page;
-
-	if (likely(offset_in_page(offset) + n_data <= PAGE_SIZE &&
-		   at + n_data <= slice->size))
-		folio = trylock_page_at(pool, offset);
-	if (!folio)
-		return bus1_pool_fill(pool, slice, at, data, n_data, true);
-	to = at_page = kmap_local_folio(folio, offset_in_folio(folio, offset));
-	for (; n_data >= sizeof(*to); n_data -= sizeof(*to))
-		*to++ = *from++;
-	if (n_data)
-		*(u32 *)to = *(const u32 *)from;
-	kunmap_local(at_page);
-	unlock_page_at(folio);
-	return 0;
-}
-
-/**
  * bus1_pool_fill() - write kernel memory into an allocated slice
  * @pool:	pool
  * @slice:	slice that belongs to the caller
  * @at:		where in @slice to begin
  * @data:	what to write
  * @n_data:	how many bytes
- * @add:	whether to allocate pages that are not there
  *
- * Return: 0; -ENODATA if a page is missing and not to be added; or the error with
- * which it could not be had.
+ * Return: 0; or the error with which a page could not be had.
  */
 int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
-		   u64 at, const void *data, size_t n_data, bool add)
+		   u64 at, const void *data, size_t n_data)
 {
 	u64 offset = slice->offset + at;
 
@@ -459,7 +420,7 @@ int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
 	while (n_data) {
 		size_t in_page = offset_in_page(offset);
 		size_t n = min(PAGE_SIZE - in_page, n_data);
-		struct folio *folio = lock_page_at(pool, offset, add);
+		struct folio *folio = lock_page_at(pool, offset);
 
 		if (IS_ERR(folio))
 			return PTR_ERR(folio);
@@ -480,14 +441,12 @@ int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
  * @from:	pool of @from_slice
  * @from_slice:	slice that belongs to the caller
  * @n:		how many bytes
- * @add:	whether to allocate pages that are not there
  *
- * Return: 0; -ENODATA if a page is missing and not to be added; or the error with
- * which one could not be had.
+ * Return: 0; or the error with which a page could not be had.
  */
 int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 		   struct bus1_pool *from, const struct bus1_slice *from_slice,
-		   u64 n, bool add)
+		   u64 n)
 {
 	u64 at, part;
 
@@ -504,7 +463,7 @@ int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 		page = folio_file_page(folio, offset >> PAGE_SHIFT);
 		data = kmap_local_page(page);
 		err = bus1_pool_fill(to, to_slice, at,
-				     data + offset_in_page(offset), part, add);
+				     data + offset_in_page(offset), part);
 		kunmap_local(data);
 		folio_put(folio);
 		if (err)

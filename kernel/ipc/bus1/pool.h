@@ -40,7 +40,7 @@ struct bus1_slice {
 
 /**
  * struct bus1_pool - one peer's receive memory
- * @file:	the shmem file that holds the pages. NULL until the first message
+ * @file:	the shmem file that holds the pages. NULL until the first slice
  *		or mapping, set with cmpxchg; there as long as a slice is, and taken
  *		off under the lock when the peer is down and the last slice is freed
  * @slices:	all slices, by address
@@ -83,14 +83,12 @@ struct bus1_slice *bus1_pool_find(struct bus1_pool *pool, u64 offset);
 
 int bus1_pool_check(struct bus1_pool *pool, const struct bus1_slice *slice);
 int bus1_pool_write(struct bus1_pool *pool, const struct bus1_slice *slice,
-		    struct iov_iter *iter, bool add);
-int bus1_pool_put(struct bus1_pool *pool, const struct bus1_slice *slice, u64 at,
-		  const void *data, size_t n_data);
+		    struct iov_iter *iter);
 int bus1_pool_fill(struct bus1_pool *pool, const struct bus1_slice *slice,
-		   u64 at, const void *data, size_t n_data, bool add);
+		   u64 at, const void *data, size_t n_data);
 int bus1_pool_copy(struct bus1_pool *to, const struct bus1_slice *to_slice,
 		   struct bus1_pool *from, const struct bus1_slice *from_slice,
-		   u64 n, bool add);
+		   u64 n);
 
 /**
  * bus1_slice_end() - where a slice ends

@@ -57,7 +57,7 @@ static int fill(struct kunit *test, const struct bus1_slice *slice, u64 size,
 	KUNIT_ASSERT_NOT_NULL(test, data);
 	for (i = 0; i < size; i++)
 		data[i] = byte_at(i, seed);
-	err = bus1_pool_fill(&f->pool, slice, 0, data, size, true);
+	err = bus1_pool_fill(&f->pool, slice, 0, data, size);
 	kvfree(data);
 	return err;
 }
@@ -373,13 +373,12 @@ static void a_part_is_filled_across_pages(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, fill(test, slice, 2 * PAGE_SIZE, 9), 0);
 	KUNIT_ASSERT_EQ(test, bus1_pool_fill(&f->pool, slice, at, text,
-					     sizeof(text), true), 0);
+					     sizeof(text)), 0);
 	for (i = 0; i < 2 * PAGE_SIZE; i++)
 		KUNIT_ASSERT_EQ(test, peek(&f->pool, i),
 				i >= at && i < at + sizeof(text) ?
 				text[i - at] : byte_at(i, 9));
-	KUNIT_EXPECT_EQ(test, bus1_pool_fill(&f->pool, slice, at, text, 0,
-					     true), 0);
+	KUNIT_EXPECT_EQ(test, bus1_pool_fill(&f->pool, slice, at, text, 0), 0);
 }
 
 static void writing_gathers_and_advances(struct kunit *test)
@@ -394,7 +393,7 @@ static void writing_gathers_and_advances(struct kunit *test)
 	alloc(test, 0, PAGE_SIZE - 16);
 	slice = alloc(test, 1, 40);
 	iov_iter_kvec(&iter, ITER_SOURCE, vecs, 2, 18);
-	KUNIT_EXPECT_EQ(test, bus1_pool_write(&f->pool, slice, &iter, true), 0);
+	KUNIT_EXPECT_EQ(test, bus1_pool_write(&f->pool, slice, &iter), 0);
 	KUNIT_EXPECT_EQ(test, iov_iter_count(&iter), 0);
 	for (i = 0; i < 18; i++)
 		KUNIT_EXPECT_EQ(test, peek(&f->pool, slice->offset + i),
@@ -417,8 +416,8 @@ static void slices_are_copied_between_pools(struct kunit *test)
 	bus1_pool_init(&to);
 	KUNIT_EXPECT_EQ(test, bus1_pool_prepare(&to), 0);
 	KUNIT_EXPECT_EQ(test, bus1_pool_alloc(&to, &copy, size), 0);
-	KUNIT_EXPECT_EQ(test, bus1_pool_copy(&to, &copy, &f->pool, from, size,
-					     true), 0);
+	KUNIT_EXPECT_EQ(test, bus1_pool_copy(&to, &copy, &f->pool, from, size),
+			0);
 	expect_bytes(test, &to, &copy, size, 77);
 	expect_bytes(test, &f->pool, from, size, 77);
 	release(&to, &copy);

@@ -42,6 +42,7 @@ void bus1_recv_clear(struct bus1_recv *recv)
 {
 	struct bus1_recv_args *out = recv->out;
 
+	recv->n_data = 0;
 	out->type = BUS1_MSG_NONE;
 	out->destination = BUS1_HANDLE_INVALID;
 	out->flags = 0;
@@ -150,8 +151,7 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 	u32 i;
 	int err;
 
-	err = bus1_pool_copy(message->pool, &message->slice, seed->pool,
-			     &seed->slice, bus1_message_size(seed), true);
+	err = bus1_message_copy(message, seed, bus1_message_size(seed));
 	for (i = 0; i < seed->n_handles && !err; i++) {
 		node = seed->handles[i] ? seed->handles[i]->node : NULL;
 		if (node)

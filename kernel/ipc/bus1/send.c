@@ -15,7 +15,8 @@
  * build
  *	one message per destination, with memory and charge
  * copy
- *	the payload into the first slice, and from there into the others. User
+ *	the payload into the first message, in its slice if it is large, and from
+ *	there into the others. User
  *	memory is read with page faults off. When a page is missing, everything
  *	is undone, the page is faulted in, and the send starts again; in the
  *	end the payload is buffered at the sender's expense. So no slice of a
@@ -651,8 +652,7 @@ int bus1_peer_send(struct bus1_peer *peer, struct bus1_send *send)
 		kvfree(job.legs);
 	if (job.names != job.few_names)
 		kvfree(job.names);
-	if (job.buffer != job.few_bytes)
-		kvfree(job.buffer);
+	kvfree(job.buffer);
 	bus1_ident_put(job.ident);
 	return err;
 }

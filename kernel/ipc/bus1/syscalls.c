@@ -32,7 +32,8 @@ static_assert(sizeof(struct bus1_peer_info) == BUS1_PEER_INFO_SIZE_VER0);
 static int copy_limits(struct bus1_peer_limits *to,
 		       const struct bus1_peer_limits __user *from, size_t size)
 {
-	int err = bus1_args_copy(to, sizeof(*to), from, size);
+	int err = bus1_args_copy(to, sizeof(*to), BUS1_PEER_LIMITS_SIZE_VER0,
+				 from, size);
 
 	return err ?: bus1_peer_check_limits(to);
 }
@@ -109,19 +110,21 @@ SYSCALL_DEFINE4(bus1_peer_query, int, fd, struct bus1_peer_info __user *, info,
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
 	struct bus1_peer_info copy;
+	size_t known;
 	int err;
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
-	if (flags || size < sizeof(copy) ||
+	if (flags || size < BUS1_PEER_INFO_SIZE_VER0 ||
 	    !IS_ALIGNED((unsigned long)info, sizeof(u64)))
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
 
 	err = bus1_peer_query(peer, &copy);
-	if (copy_to_user(info, &copy, sizeof(copy)) ||
-	    clear_user((void __user *)info + sizeof(copy), size - sizeof(copy)))
+	known = min(size, sizeof(copy));
+	if (copy_to_user(info, &copy, known) ||
+	    clear_user((void __user *)info + known, size - known))
 		return -EFAULT;
 	return err;
 }
@@ -184,6 +187,7 @@ static __always_inline int transfer_ids(struct bus1_peer *from,
 {
 	size_t size = transfer->n * sizeof(*transfer->to);
 	char __user *dst = u64_to_user_ptr(transfer->store_to);
+	unsigned int try;
 	int err;
 
 	err = bus1_args_check_ids(transfer->from, transfer->n);
@@ -191,13 +195,13 @@ static __always_inline int transfer_ids(struct bus1_peer *from,
 		return err;
 	if (!access_ok(dst, size))
 		return -EFAULT;
-	for (;;) {
-		err = bus1_peer_transfer(from, to, transfer);
-		if (err != -EFAULT)
-			return err;
+	err = bus1_peer_transfer(from, to, transfer);
+	for (try = 0; err == -EFAULT && try < BUS1_STORE_TRIES; try++) {
 		if (fault_in_safe_writeable(dst, size))
-			return -EFAULT;
+			break;
+		err = bus1_peer_transfer(from, to, transfer);
 	}
+	return err;
 }
 
 /* The arrays of @transfer have room for BUS1_FEW. */

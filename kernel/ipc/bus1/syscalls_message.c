@@ -29,15 +29,7 @@ static_assert(sizeof(struct bus1_recv_args) == BUS1_RECV_ARGS_SIZE_VER0);
 /* No holes and no padding: the last member ends where the struct does. */
 static_assert(offsetofend(struct bus1_recv_args, n_overtaken) ==
 	      sizeof(struct bus1_recv_args));
-static_assert(offsetof(struct bus1_recv_args, sender_pid) == 11 * sizeof(u64));
-
-/* One destination, one piece of payload, few handles and descriptors. */
-static bool is_small(const struct bus1_send_args *args)
-{
-	return args->n_destinations == 1 && args->n_vecs <= 1 &&
-	       (args->n_handles | args->n_fds) < BUS1_FEW &&
-	       !args->ptr_errors && !in_compat_syscall();
-}
+static_assert(offsetof(struct bus1_recv_args, sender_pid) == 14 * sizeof(u64));
 
 /* The flags that say what is passed along. */
 static u32 item_flags(const struct bus1_send_args *args)
@@ -68,16 +60,13 @@ static int check_reply_args(const struct bus1_send_args *args, u32 flags)
 	return 0;
 }
 
-static int check_send_args(const struct bus1_send_args *args, u32 flags,
-			   bool *small)
+static int check_send_args(const struct bus1_send_args *args, u32 flags)
 {
 	bool seed = flags & BUS1_SEND_SEED;
 	int err;
 
-	*small = is_small(args);
 	err = check_reply_args(args, flags);
-	if (err == -EINVAL ||
-	    (*small && (flags & ~BUS1_SEND_REPLY) == item_flags(args)))
+	if (err == -EINVAL)
 		return err;
 	if ((flags & (BUS1_SEND_HANDLES | BUS1_SEND_FDS)) != item_flags(args))
 		return -EINVAL;
@@ -90,33 +79,6 @@ static int check_send_args(const struct bus1_send_args *args, u32 flags,
 	    args->n_fds > BUS1_FD_MAX)
 		return -EMSGSIZE;
 	return err;
-}
-
-static __always_inline int import_vec(const struct bus1_send_args *args,
-				      struct iov_iter *iter)
-{
-	const struct iovec __user *from = u64_to_user_ptr(args->ptr_vecs);
-	struct iovec vec = {};
-
-	if (args->n_vecs) {
-		if (!user_read_access_begin(from, sizeof(*from)))
-			return -EFAULT;
-		unsafe_get_user(vec.iov_base, &from->iov_base, fault);
-		unsafe_get_user(vec.iov_len, &from->iov_len, fault);
-		user_read_access_end();
-	}
-	if ((ssize_t)vec.iov_len < 0)
-		return -EINVAL;
-	if (vec.iov_len > MAX_RW_COUNT)
-		return -EMSGSIZE;
-	if (!access_ok(vec.iov_base, vec.iov_len))
-		return -EFAULT;
-	iov_iter_ubuf(iter, ITER_SOURCE, vec.iov_base, vec.iov_len);
-	return 0;
-
-fault:
-	user_read_access_end();
-	return -EFAULT;
 }
 
 static int send_with_vecs(struct bus1_peer *peer,
@@ -201,9 +163,8 @@ static int send_with_ids(struct bus1_peer *peer,
 }
 
 /* The errors can be told at the end, if they can be told now. */
-static noinline_for_stack int send_with_errors(struct bus1_peer *peer,
-			    const struct bus1_send_args *args,
-			    struct bus1_send *send)
+static int do_send(struct bus1_peer *peer, const struct bus1_send_args *args,
+		   struct bus1_send *send)
 {
 	char __user *errors = u64_to_user_ptr(args->ptr_errors);
 	size_t size = args->n_destinations * sizeof(s32);
@@ -223,93 +184,34 @@ static noinline_for_stack int send_with_errors(struct bus1_peer *peer,
 	return err;
 }
 
-static noinline_for_stack int
-send_small_files(struct bus1_peer *peer, const struct bus1_send_args *args,
-		 struct bus1_send *send)
-{
-	const int __user *from = u64_to_user_ptr(args->ptr_fds);
-	struct file *files[BUS1_FEW] __uninitialized;
-	int fds[BUS1_FEW] __uninitialized;
-	size_t i;
-	int err;
-
-	for (i = 0; i < args->n_fds; i++)
-		if (get_user(fds[i], from + i))
-			return -EFAULT;
-	err = bus1_files_get(fds, args->n_fds, files);
-	if (err)
-		return err;
-	send->files = files;
-	send->n_files = args->n_fds;
-	err = import_vec(args, &send->payload);
-	if (!err)
-		err = bus1_peer_send(peer, send);
-	bus1_files_put(files, args->n_fds);
-	return err;
-}
-
-static int send_small(struct bus1_peer *peer, const struct bus1_send_args *args,
-		      struct bus1_send *send)
-{
-	const u64 __user *from = u64_to_user_ptr(args->ptr_handles);
-	u64 ids[1 + BUS1_FEW] __uninitialized;
-	size_t i;
-	int err;
-
-	if (get_user(ids[0],
-		     (u64 __user *)u64_to_user_ptr(args->ptr_destinations)))
-		return -EFAULT;
-	for (i = 0; i < args->n_handles; i++)
-		if (get_user(ids[1 + i], from + i))
-			return -EFAULT;
-	err = bus1_args_check_ids(ids, 1 + args->n_handles);
-	if (err)
-		return err;
-	send->destinations = ids;
-	send->n_destinations = 1;
-	send->handles = ids + 1;
-	send->n_handles = args->n_handles;
-	if (args->n_fds)
-		return send_small_files(peer, args, send);
-	err = import_vec(args, &send->payload);
-	return err ?: bus1_peer_send(peer, send);
-}
-
-/* Most messages are like that, and cheaper to get than by arrays. */
-static int do_send(struct bus1_peer *peer, const struct bus1_send_args *args,
-		   struct bus1_send *send, bool small)
-{
-	return small ? send_small(peer, args, send) :
-		       send_with_errors(peer, args, send);
-}
-
 /* Word by word: for a struct this small the string instructions cost more. */
 static int copy_send_args(struct bus1_send_args *to,
 			  const struct bus1_send_args __user *from, size_t size,
 			  u32 flags)
 {
 	if (size != sizeof(*to) || !IS_ALIGNED((unsigned long)from, sizeof(u64)))
-		return bus1_args_copy(to, sizeof(*to), from, size);
+		return bus1_args_copy(to, sizeof(*to), BUS1_SEND_ARGS_SIZE_VER0,
+				      from, size);
 	if (!user_read_access_begin(from, sizeof(*from)))
 		return -EFAULT;
-	unsafe_get_user(to->ptr_destinations, &from->ptr_destinations, fault);
-	unsafe_get_user(to->n_destinations, &from->n_destinations, fault);
-	unsafe_get_user(to->ptr_errors, &from->ptr_errors, fault);
-	unsafe_get_user(to->ptr_vecs, &from->ptr_vecs, fault);
-	unsafe_get_user(to->n_vecs, &from->n_vecs, fault);
-	unsafe_get_user(to->n_handles, &from->n_handles, fault);
-	unsafe_get_user(to->n_fds, &from->n_fds, fault);
+	bus1_args_get_u64(to->ptr_destinations, &from->ptr_destinations, fault);
+	bus1_args_get_u64(to->n_destinations, &from->n_destinations, fault);
+	bus1_args_get_u64(to->ptr_errors, &from->ptr_errors, fault);
+	bus1_args_get_u64(to->ptr_vecs, &from->ptr_vecs, fault);
+	bus1_args_get_u64(to->n_vecs, &from->n_vecs, fault);
+	bus1_args_get_u64(to->n_handles, &from->n_handles, fault);
+	bus1_args_get_u64(to->n_fds, &from->n_fds, fault);
 	if (flags & (BUS1_SEND_HANDLES | BUS1_SEND_FDS)) {
-		unsafe_get_user(to->ptr_handles, &from->ptr_handles, fault);
-		unsafe_get_user(to->ptr_fds, &from->ptr_fds, fault);
+		bus1_args_get_u64(to->ptr_handles, &from->ptr_handles, fault);
+		bus1_args_get_u64(to->ptr_fds, &from->ptr_fds, fault);
 	} else {
 		to->ptr_handles = 0;
 		to->ptr_fds = 0;
 	}
-	unsafe_get_user(to->reply_id, &from->reply_id, fault);
-	unsafe_get_user(to->reply_max_bytes, &from->reply_max_bytes, fault);
-	unsafe_get_user(to->reply_max_handles, &from->reply_max_handles, fault);
-	unsafe_get_user(to->reply_max_fds, &from->reply_max_fds, fault);
+	bus1_args_get_u64(to->reply_id, &from->reply_id, fault);
+	bus1_args_get_u64(to->reply_max_bytes, &from->reply_max_bytes, fault);
+	bus1_args_get_u64(to->reply_max_handles, &from->reply_max_handles, fault);
+	bus1_args_get_u64(to->reply_max_fds, &from->reply_max_fds, fault);
 	user_read_access_end();
 	return 0;
 
@@ -318,16 +220,15 @@ fault:
 	return -EFAULT;
 }
 
-/* Sets whether the message is_small(). */
 static int get_send(struct bus1_send *send, struct bus1_send_args *copy,
 		    const struct bus1_send_args __user *args, size_t size,
-		    u32 flags, bool *small)
+		    u32 flags)
 {
 	int err;
 
 	err = copy_send_args(copy, args, size, flags);
 	if (!err)
-		err = check_send_args(copy, flags, small);
+		err = check_send_args(copy, flags);
 	if (err)
 		return err;
 	send->flags = flags;
@@ -372,33 +273,51 @@ SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 	struct bus1_peer *peer = bus1_args_peer(f);
 	struct bus1_send_args copy __uninitialized;
 	struct bus1_send send __uninitialized;
-	bool small;
 	int err;
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
 	if (flags & ~BUS1_SEND_FLAGS)
 		return -EINVAL;
-	err = get_send(&send, &copy, args, size, flags, &small);
-	return err ?: do_send(peer, &copy, &send, small);
+	err = get_send(&send, &copy, args, size, flags);
+	return err ?: do_send(peer, &copy, &send);
 }
 
 /**
  * struct recv_call - one bus1_recv()
  * @recv:	what the rest of bus1 sees
  * @user:	where the result goes
+ * @buffer:	where a small message goes
  * @args:	the result
  */
 struct recv_call {
 	struct bus1_recv recv;
 	struct bus1_recv_args __user *user;
+	void __user *buffer;
 	struct bus1_recv_args args;
 };
+
+static int put_data(const struct recv_call *call)
+{
+	const struct bus1_recv *recv = &call->recv;
+
+	if (!recv->n_data)
+		return 0;
+	if (!user_write_access_begin(call->buffer, recv->n_data))
+		return -EFAULT;
+	unsafe_copy_to_user(call->buffer, recv->data, recv->n_data, fault);
+	user_write_access_end();
+	return 0;
+
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
 
 static int put_result(struct bus1_recv_args __user *user,
 		      const struct bus1_recv_args *args)
 {
-	if (!user_write_access_begin(user, sizeof(*user)))
+	if (!user_write_access_begin(user, BUS1_RECV_ARGS_SIZE_VER0))
 		return -EFAULT;
 	unsafe_put_user(args->destination, &user->destination, fault);
 	unsafe_put_user(args->flags, &user->flags, fault);
@@ -430,7 +349,7 @@ static int store_message(struct bus1_recv *recv)
 	int err;
 
 	pagefault_disable();
-	err = put_result(call->user, &call->args);
+	err = put_data(call) ?: put_result(call->user, &call->args);
 	pagefault_enable();
 	return err;
 }
@@ -445,21 +364,26 @@ static ktime_t host_deadline(u64 deadline)
 	return max_t(ktime_t, timens_ktime_to_host(CLOCK_MONOTONIC, time), 1);
 }
 
+static bool fault_in_result(const struct recv_call *call)
+{
+	return !fault_in_safe_writeable((char __user *)call->user,
+					BUS1_RECV_ARGS_SIZE_VER0) &&
+	       !fault_in_safe_writeable(call->buffer, call->recv.n_data);
+}
+
 /* Again, as long as only a page of the result was missing: nothing was received. */
 static int recv_next(struct bus1_peer *peer, struct recv_call *call,
 		     struct bus1_await *await)
 {
-	char __user *user = (char __user *)call->user;
+	unsigned int try = 0;
 	int err;
 
-	for (;;) {
+	do {
 		err = await ? bus1_await_reply(await, peer, &call->recv) :
 			      bus1_peer_recv(peer, &call->recv);
-		if (err != -EFAULT)
-			return err;
-		if (fault_in_safe_writeable(user, sizeof(call->args)))
-			return -EFAULT;
-	}
+	} while (err == -EFAULT && try++ < BUS1_STORE_TRIES &&
+		 fault_in_result(call));
+	return err;
 }
 
 static int recv_reply(struct bus1_peer *peer, struct recv_call *call)
@@ -467,7 +391,7 @@ static int recv_reply(struct bus1_peer *peer, struct recv_call *call)
 	struct bus1_await await;
 	int err;
 
-	err = bus1_await_begin(&await, peer, call->args.destination);
+	err = bus1_await_begin(&await, peer, call->args.reply_id);
 	if (err)
 		return err;
 	err = recv_next(peer, call, &await);
@@ -501,18 +425,21 @@ static int do_recv(struct bus1_peer *peer, struct recv_call *call)
 	return err;
 }
 
-/* What comes in is the first 32 bytes; the rest is only looked at for its size. */
+/* What comes in is the first 48 bytes; the rest is only looked at for its size. */
 static int copy_recv_args(struct bus1_recv_args *to,
 			  const struct bus1_recv_args __user *from, size_t size)
 {
 	if (size != sizeof(*to) || !IS_ALIGNED((unsigned long)from, sizeof(u64)))
-		return bus1_args_copy(to, sizeof(*to), from, size);
+		return bus1_args_copy(to, sizeof(*to), BUS1_RECV_ARGS_SIZE_VER0,
+				      from, size);
 	if (!user_read_access_begin(from, sizeof(*from)))
 		return -EFAULT;
-	unsafe_get_user(to->max_offset, &from->max_offset, fault);
-	unsafe_get_user(to->deadline, &from->deadline, fault);
-	unsafe_get_user(to->release, &from->release, fault);
-	unsafe_get_user(to->destination, &from->destination, fault);
+	bus1_args_get_u64(to->max_offset, &from->max_offset, fault);
+	bus1_args_get_u64(to->deadline, &from->deadline, fault);
+	bus1_args_get_u64(to->ptr_buffer, &from->ptr_buffer, fault);
+	bus1_args_get_u64(to->buffer_size, &from->buffer_size, fault);
+	bus1_args_get_u64(to->reply_id, &from->reply_id, fault);
+	bus1_args_get_u64(to->release, &from->release, fault);
 	user_read_access_end();
 	return 0;
 
@@ -529,12 +456,17 @@ static int get_recv(struct recv_call *call, struct file *file,
 	err = copy_recv_args(&call->args, args, size);
 	if (err)
 		return err;
+	if (!IS_ALIGNED(call->args.ptr_buffer, sizeof(u64)))
+		return -EINVAL;
 	call->user = args;
 	call->recv.flags = flags;
 	call->recv.nonblock = (flags & BUS1_RECV_NONBLOCK) ||
 			      (file->f_flags & O_NONBLOCK);
 	call->recv.max_offset = call->args.max_offset;
 	call->recv.deadline = host_deadline(call->args.deadline);
+	call->buffer = u64_to_user_ptr(call->args.ptr_buffer);
+	call->recv.has_buffer = call->args.ptr_buffer;
+	call->recv.buffer_size = call->args.buffer_size;
 	call->recv.out = &call->args;
 	call->recv.store = store_message;
 	return 0;
@@ -548,8 +480,8 @@ static int get_recv(struct recv_call *call, struct file *file,
  * @flags:	BUS1_RECV_*
  *
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, or BUS1_RECV_SEED and
- * BUS1_RECV_REPLY together; @args unaligned or below version 0. -E2BIG, -EFAULT:
- * @args. -ESHUTDOWN: the peer is disconnected. -ENXIO: no slice to release, no
+ * BUS1_RECV_REPLY together; @args or the buffer unaligned, @args below version 0.
+ * -E2BIG: @args. -EFAULT: @args, or the buffer. -ESHUTDOWN: the peer is disconnected. -ENXIO: no slice to release, no
  * such request. -EBUSY: another thread waits for the reply. -ESTALE: the request
  * was cancelled or flushed. -EAGAIN: nothing is there, and the call may not wait.
  * -EINTR: a signal. -ETIMEDOUT: the deadline. -ERANGE: the slice lies beyond
@@ -579,7 +511,7 @@ static int check_result(struct recv_call *call)
 {
 	struct bus1_recv_args __user *user = call->user;
 
-	if (!user_write_access_begin(user, sizeof(*user)))
+	if (!user_write_access_begin(user, BUS1_RECV_ARGS_SIZE_VER0))
 		return -EFAULT;
 	unsafe_put_user(call->args.release, &user->release, fault);
 	unsafe_put_user((u64)BUS1_MSG_NONE, &user->type, fault);
@@ -617,7 +549,7 @@ static void tell_error(struct recv_call *call, int err)
 }
 
 static int do_call(struct bus1_peer *peer, struct bus1_send *send,
-		   const struct bus1_send_args *send_args, bool small,
+		   const struct bus1_send_args *send_args,
 		   struct recv_call *call)
 {
 	struct bus1_await await __uninitialized, *wait = NULL;
@@ -633,7 +565,7 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 
 	err = check_result(call);
 	if (!err)
-		err = do_send(peer, send_args, send, small);
+		err = do_send(peer, send_args, send);
 	if (err)
 		return err;
 
@@ -662,7 +594,8 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
  * Return: 0 if the message was sent; how the rest went is in the result's error:
  * 0, or what bus1_recv() returns, and is never restarted. Otherwise nothing was sent
  * or released: what bus1_send() returns; -EINVAL also for BUS1_SEND_SEED,
- * BUS1_RECV_SEED and BUS1_RECV_REPLY, and for @recv unaligned or below version 0;
+ * BUS1_RECV_SEED and BUS1_RECV_REPLY, and for @recv or its buffer unaligned, or
+ * @recv below version 0;
  * -E2BIG, -EFAULT: @recv. -ENXIO: no slice to release.
  */
 SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
@@ -675,7 +608,6 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	struct bus1_send_args send_args __uninitialized;
 	struct bus1_send message __uninitialized;
 	struct recv_call call __uninitialized;
-	bool small;
 	int err;
 
 	if (IS_ERR(peer))
@@ -683,9 +615,8 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	if ((send_flags & ~BUS1_CALL_SEND_FLAGS) ||
 	    (recv_flags & ~BUS1_CALL_RECV_FLAGS))
 		return -EINVAL;
-	err = get_send(&message, &send_args, send, send_size, send_flags,
-		       &small);
+	err = get_send(&message, &send_args, send, send_size, send_flags);
 	if (!err)
 		err = get_recv(&call, fd_file(f), recv, recv_size, recv_flags);
-	return err ?: do_call(peer, &message, &send_args, small, &call);
+	return err ?: do_call(peer, &message, &send_args, &call);
 }

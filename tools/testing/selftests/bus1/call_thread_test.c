@@ -364,7 +364,7 @@ static void *call_briefly(void *arg)
 		MUST(v, !r.error || r.error == -ETIMEDOUT, r.error);
 		if (r.error) {
 			r = (struct bus1_recv_args){
-				.max_offset = p->pool_size, .destination = id,
+				.max_offset = p->pool_size, .reply_id = id,
 			};
 			err = sys_recv(p->fd, &r, sizeof(r), BUS1_RECV_REPLY);
 			MUST(v, !err, err);

@@ -312,7 +312,7 @@ TEST_F(compat, call_asks_and_replies)
 			  sizeof(m->recv), BUS1_CALL(0, BUS1_RECV_RELEASE)));
 	EXPECT_EQ(-EAGAIN, m->recv.error);
 	EXPECT_EQ(0, query(self->a).used_slices);
-	m->recv.destination = name;
+	m->recv.reply_id = name;
 	ASSERT_EQ(0, CALL(recv, self->b, &m->recv, sizeof(m->recv),
 			  BUS1_RECV_REPLY, 0, 0));
 	EXPECT_EQ(name, m->recv.destination);

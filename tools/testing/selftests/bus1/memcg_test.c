@@ -176,6 +176,39 @@ TEST_F_TIMEOUT(memcg, of_the_receiver_bounds_empty_messages_too, 120)
 	EXPECT_EQ(0, send_empty(self->sender.fd, self->to_tiny));
 }
 
+/* A small message needs a page only where it is received without a buffer. */
+TEST_F(memcg, of_the_receiver_is_full_and_small_messages_come_into_a_buffer)
+{
+	__u64 buffer[BUS1_INLINE_MAX / 8];
+	struct bus1_recv_args r;
+	struct state old;
+	int err;
+
+	ASSERT_EQ(0, send_bytes(self->sender.fd, self->to_tiny, "one", 3));
+	ASSERT_EQ(0, send_bytes(self->sender.fd, self->to_tiny, "two", 3));
+	fill(self, sizeof(data), &err);
+	fill(self, 4096, &err);
+	EXPECT_EQ(-EXFULL, err);
+	state_get(self->tiny.fd, &old);
+	EXPECT_EQ(-ENOMEM, recv_msg(&self->tiny, &r));
+	EXPECT_EQ(BUS1_MSG_NONE, r.type);
+	EXPECT_TRUE(state_same(self->tiny.fd, &old));
+	r = (struct bus1_recv_args){
+		.max_offset = self->tiny.pool_size,
+		.ptr_buffer = to_u64(buffer), .buffer_size = sizeof(buffer),
+	};
+	ASSERT_EQ(0, sys_recv(self->tiny.fd, &r, sizeof(r), 0));
+	EXPECT_EQ(0, memcmp(buffer, "one", 3));
+	ASSERT_EQ(0, sys_recv(self->tiny.fd, &r, sizeof(r), 0));
+	EXPECT_EQ(0, memcmp(buffer, "two", 3));
+	EXPECT_EQ(0, group_read(self, "bus1-tiny", "memory.events", "oom_kill "));
+	/* Once there is room a slice will do as well. */
+	drain(&self->tiny);
+	ASSERT_EQ(0, send_bytes(self->sender.fd, self->to_tiny, "three", 5));
+	ASSERT_EQ(0, recv_msg(&self->tiny, &r));
+	EXPECT_EQ(0, memcmp(msg_payload(&self->tiny, &r), "three", 5));
+}
+
 TEST_F(memcg, of_the_receiver_is_charged_and_that_of_the_sender_is_not)
 {
 	long long tiny, other;

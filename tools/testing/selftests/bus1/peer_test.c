@@ -371,6 +371,7 @@ TEST_F(peer, everything_survives_the_process_that_made_it)
 TEST_F(peer, fdinfo_tells_the_state)
 {
 	struct bus1_peer_info *i = &self->before.info;
+	struct bus1_recv_args r;
 	int fd = self->s.a.fd;
 
 	EXPECT_EQ(i->id, fdinfo_value(fd, "id", 0));
@@ -393,7 +394,10 @@ TEST_F(peer, fdinfo_tells_the_state)
 	EXPECT_EQ(0, fdinfo_value(fd, "owed", 0));
 	EXPECT_EQ(0, fdinfo_value(fd, "awaited", 0));
 	EXPECT_EQ(0, fdinfo_value(fd, "seed", 0));
+	EXPECT_EQ(0, fdinfo_value(fd, "pool", 0));
+	ASSERT_EQ(0, recv_msg(&self->s.a, &r));
 	EXPECT_LT(0, fdinfo_value(fd, "pool", 0));
+	EXPECT_EQ(1, fdinfo_value(fd, "received", 0));
 	EXPECT_LE(i->max_slices, fdinfo_value(fd, "reserved", 0));
 	EXPECT_LE(i->max_handles, fdinfo_value(fd, "reserved", 1));
 	EXPECT_LE(i->max_inflight_bytes / 1024, fdinfo_value(fd, "reserved", 2));

@@ -190,7 +190,10 @@ TEST_F(recv, fills_in_every_member)
 	memset(r, 0x5a, sizeof(*r));
 	r->max_offset = self->s.a.pool_size;
 	r->deadline = 0;
+	r->ptr_buffer = 0;
 	ASSERT_EQ(0, RECV(0));
+	EXPECT_EQ(0x5a5a5a5a5a5a5a5a, r->buffer_size);
+	EXPECT_EQ(0x5a5a5a5a5a5a5a5a, r->reply_id);
 	EXPECT_EQ(self->s.a.pool_size, r->max_offset);
 	EXPECT_EQ(0, r->deadline);
 	EXPECT_EQ(self->s.id, r->destination);

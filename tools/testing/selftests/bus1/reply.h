@@ -80,7 +80,7 @@ static inline int fetch(const struct peer *p, __u64 id,
 			struct bus1_recv_args *r, unsigned int flags)
 {
 	*r = (struct bus1_recv_args){
-		.max_offset = p->pool_size, .destination = id,
+		.max_offset = p->pool_size, .reply_id = id,
 	};
 	return sys_recv(p->fd, r, sizeof(*r),
 			BUS1_RECV_REPLY | BUS1_RECV_NONBLOCK | flags);
@@ -307,7 +307,7 @@ static inline void *waiter_run(void *arg)
 	struct caller *c = arg;
 	struct bus1_recv_args *r = c->r ?: &c->own;
 
-	r->destination = c->id;
+	r->reply_id = c->id;
 	STORE(&c->tid, gettid());
 	c->result = sys_recv(c->peer->fd, r, sizeof(*r),
 			     BUS1_RECV_REPLY | c->flags);

@@ -301,8 +301,8 @@ TEST_F(hoard, of_drops_is_no_obstacle_to_an_adoption)
 }
 
 /*
- * A replier that fails has written to pages of the requester's already. They are
- * paid for as long as they are there, however small what is sent in the end.
+ * A replier that fails has written to pages of the requester's already. They go with
+ * the slice, but for what a pool keeps as a cache anyway.
  */
 #define PAGES	4
 

@@ -136,7 +136,7 @@ static void storm_call(struct job *j, unsigned int p, unsigned int q)
 static void storm_recv(struct job *j, unsigned int p)
 {
 	struct bus1_recv_args r = {
-		.max_offset = POOL_MAP_SIZE, .destination = any_name(j),
+		.max_offset = POOL_MAP_SIZE, .reply_id = any_name(j),
 		.deadline = now_ns() + rng_below(&j->rng, 100) * 1000,
 	};
 

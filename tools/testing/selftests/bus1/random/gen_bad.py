@@ -6,7 +6,7 @@ harmless (a size that is larger with a zero tail, a read-only page that the
 kernel only reads): that these succeed is part of the contract too.
 """
 
-SIZES = {"open": 32, "reset": 32, "query": 112, "send": 104, "recv": 112,
+SIZES = {"open": 32, "reset": 32, "query": 112, "send": 104, "recv": 136,
          "call": 104}
 FDS = ("bad", "null", "path", "eventfd", "memfd")
 HUGE = (1025, 1025, 4096, 2**31, 2**32 - 1, 2**32, 2**61, 2**63, 2**64 - 1)
@@ -151,12 +151,12 @@ def carried_fd(dice, op, args, closed):
 def odd_recv(dice, op, args, closed):
     key, value = dice.pick((
         ("max_offset", "0x0"), ("max_offset", "0x8"), ("max_offset", "0x20"),
-        ("max_offset", "0xffffffffffffffff"), ("dest", "0x8"),
-        ("dest", "0xffffffffffffffff"), ("release", "0x8"),
+        ("max_offset", "0xffffffffffffffff"), ("req", "0x8"),
+        ("req", "0xffffffffffffffff"), ("release", "0x8"),
         ("release", "0x7"), ("release", "0xffffffffffffffff"),
         ("release", "0xfffffffffffffff8")))
     args[key] = value
-    bit = {"release": 8, "dest": 32}.get(key, 0)
+    bit = {"release": 8, "req": 32}.get(key, 0)
     if op == "call":
         bit <<= 16
     if dice.chance(0.8):

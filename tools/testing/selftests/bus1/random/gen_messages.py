@@ -8,7 +8,7 @@ CONTINUE, SEED, REPLY, HANDLES, FDS = 1, 2, 4, 8, 16
 R_SEED, R_INSTALL, R_NONBLOCK, R_RELEASE, R_PIDFD, R_REPLY = 1, 2, 4, 8, 16, 32
 
 SMALL = (0, 1, 3, 7, 8, 9, 16, 24, 31, 64)
-MIDDLE = (0, 8, 40, 100, 200, 255, 1000, 2048)
+MIDDLE = (0, 8, 40, 100, 200, 240, 248, 255, 256, 257, 1000, 2048)
 BIG = (4000, 4095, 4096, 4097, 8192, 20000, 65536, 70000, 200000)
 
 
@@ -71,7 +71,8 @@ class MessageMoves(Base):
     def budget(self, args, number):
         d = self.dice
         args["reply_id"] = "0x%x%s" % (number, "?" if d.chance(0.95) else "")
-        args["reply_bytes"] = d.pick((0, 8, 16, 64, 64, 200, 200, 1000, 4096))
+        args["reply_bytes"] = d.pick((0, 8, 16, 64, 64, 200, 200, 256, 257, 1000,
+                                      4096))
         args["reply_handles"] = d.pick((0, 0, 1, 2, 3, 4))
         args["reply_fds"] = d.pick((0, 0, 0, 1, 2, 3))
 
@@ -150,9 +151,15 @@ class MessageMoves(Base):
         if flags is None:
             flags = d.weighted(((R_INSTALL, 5), (0, 2)))
             flags |= d.pick((0, R_NONBLOCK))
-        return {"max_offset": "0x%x" % POOL,
+        args = {"max_offset": "0x%x" % POOL,
                 "deadline": d.weighted((("0", 4), ("past", 1))),
-                "dest": "0x0", "release": "0x0", "flags": flags}
+                "req": "0x0", "release": "0x0", "flags": flags}
+        if d.chance(0.5):
+            args["buf"] = d.weighted(((256, 6), (1024, 1), (257, 0.5),
+                                      (255, 0.5), (64, 1), (8, 0.5), (0, 0.3)))
+            if d.chance(0.06):
+                args["bptr"] = d.pick(("bad", "ro", "kernel", "null", "odd"))
+        return args
 
     def move_call(self):
         return self.one("call", own=0.2, recv=self.release_too(
@@ -301,9 +308,9 @@ class MessageMoves(Base):
         else:
             index = None
             number = self.dice.pick(list(peer.requests) or self.reply_ids)
-        args["dest"] = "0x%x" % number
+        args["req"] = "0x%x" % number
         if number in peer.requests and self.dice.chance(0.9):
-            args["dest"] = self.ref("q", list(peer.requests).index(number))
+            args["req"] = self.ref("q", list(peer.requests).index(number))
         if self.receive(peer, args) and index is not None:
             self.received(peer, index)
         return True

@@ -41,7 +41,7 @@ class Generator(HandleMoves, MessageMoves):
         for i in range(len(peer.queue) + 4):
             self.add("recv", {
                 "fd": peer.name, "max_offset": "0x%x" % POOL, "deadline": "0",
-                "dest": "0x0", "release": "0x0", "more": 1,
+                "req": "0x0", "release": "0x0", "more": 1,
                 "flags": "0x%x" % (R_NONBLOCK | R_INSTALL * (i % 2))}, False)
             if i == 1:
                 self.add("query", {"fd": peer.name, "flags": "0x0"}, False)

@@ -25,7 +25,7 @@ import sys
 # Arguments that may go altogether.
 OPTIONAL = ("size", "tail", "ptr", "sptr", "dptr", "vptr", "hptr", "fptr",
             "vbase", "rsize", "rtail", "rptr", "more", "errors", "deadline",
-            "max_offset", "release", "dest")
+            "max_offset", "release", "req", "buf", "bptr")
 COUNTS = {"ids": "n", "dests": "nd", "handles": "nh", "fds": "nf", "vecs": "nv"}
 PLAIN = {"limits": "none", "vecs": "-", "errors": "0", "reply_bytes": "0",
          "reply_handles": "0", "reply_fds": "0", "uid": "0"}

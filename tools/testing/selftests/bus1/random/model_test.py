@@ -361,14 +361,14 @@ class ModelTest(unittest.TestCase):
             ask('p1', '0x103', '0x40'), got('p0', '0x10', at=3, reply='0x100b'),
             transfer('p1', 'none', '0x24', '0x20'), send('p1', '0x20'),
             send('p0', '0x100b')]
-        fetch = dict(args='dest=0x40', rflags='0x20', at=7)
+        fetch = dict(args='req=0x40', rflags='0x20', at=7)
         self.both(start, [got('p1', '0x40', flags='0x2', over=1, **fetch),
                           got('p1', '0x20', at=6, off='0x8')],
                   [got('p1', '0x40', **fetch),
                    got('p1', '0x40', flags='0x2', over=2, **fetch),
                    got('p1', '0x40', at=7), got('p1', '0x20', at=6, over=1)])
-        self.both(start, empty('p1', '-ENXIO', 'dest=0x48', '0x20'),
-                  empty('p1', '-EAGAIN', 'dest=0x48', '0x20'))
+        self.both(start, empty('p1', '-ENXIO', 'req=0x48', '0x20'),
+                  empty('p1', '-EAGAIN', 'req=0x48', '0x20'))
 
     def test_moving(self):
         start = opened('p0', 'p1', 'p2') + [
@@ -394,14 +394,35 @@ class ModelTest(unittest.TestCase):
         self.bad(*start, notice('p1', 2, '0x103'), empty('p1'))
 
     def test_range(self):
-        start = self.PAIR + [send('p1', '0x103')]
+        start = self.PAIR + [send('p1', '0x103', '304')]
         line = ('recv fd=p0 max_offset=%s deadline=0 flags=0x0 -> ret=-ERANGE '
-                'type=%d flags=0x0 off=0x10 n_bytes=8 n_handles=0 n_fds=0 '
+                'type=%d flags=0x0 off=0x10 n_bytes=304 n_handles=0 n_fds=0 '
                 'dest=' + INV + ' reply=' + INV)
+        there = dict(at=3, n=304)
         self.both(start, [line % ('0x10', 0),
-                          got('p0', '0x10', at=3, off='0x10')],
-                  [line % ('0x18', 0), line % ('0x10', 1),
-                   [line % ('0x10', 0), got('p0', '0x10', at=3, off='0x18')]])
+                          got('p0', '0x10', off='0x10', **there)],
+                  [line % ('0x140', 0), line % ('0x10', 1),
+                   [line % ('0x10', 0),
+                    got('p0', '0x10', off='0x18', **there)]])
+
+    def test_inline(self):
+        start = self.PAIR + [send('p1', '0x103')]
+        there = dict(at=3, off=INV, flags='0x4')
+        self.both(start, [got('p0', '0x10', args='buf=8', **there),
+                          array('slices', 'p0', INV, '-ENXIO')],
+                  [got('p0', '0x10', args='buf=7', **there),
+                   got('p0', '0x10', args='buf=8 bptr=null', **there),
+                   got('p0', '0x10', args='buf=8', at=3),
+                   got('p0', '0x10', at=3, off=INV, args='buf=8'),
+                   got('p0', '0x10', args='buf=8 bptr=ro', **there)])
+        bad = 'buf=256 bptr=bad'
+        self.both(start, [empty('p0', '-EFAULT', bad),
+                          got('p0', '0x10', args='buf=0', at=3)],
+                  [empty('p0', '-EAGAIN', bad),
+                   empty('p0', '-EINVAL', bad)])
+        start[-1] = send('p1', '0x103', '257')
+        self.both(start, got('p0', '0x10', at=3, n=257, args=bad),
+                  got('p0', '0x10', n=257, args='buf=1024', **there))
 
     def test_slices(self):
         start = self.PAIR + [send('p1', '0x103'), got('p0', '0x10', at=3)]

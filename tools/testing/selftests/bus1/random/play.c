@@ -329,7 +329,7 @@ static void op_slices(const struct step *st)
 #define SEND_KEYS	"dests nd vecs nv handles nh fds nf reply_id " \
 			"reply_bytes reply_handles reply_fds flags errors " \
 			SEND_OPTIONAL " "
-#define RECV_KEYS	"max_offset deadline dest release "
+#define RECV_KEYS	"max_offset deadline req release buf bptr "
 
 static const struct op {
 	const char *name;

@@ -274,6 +274,7 @@ enum area {
 	AREA_VECS,
 	AREA_HANDLES,
 	AREA_FDS,
+	AREA_BUFFER,
 	AREA_DATA,
 	N_AREAS,
 };

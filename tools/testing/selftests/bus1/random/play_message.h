@@ -347,7 +347,7 @@ struct receiving {
 	struct bus1_recv_args args;
 	size_t size;
 	bool past;
-	struct spot spot;
+	struct spot spot, buffer;
 	__u64 release;
 };
 
@@ -355,7 +355,7 @@ static void arg_recv(const struct step *st, struct slot *slot,
 		     struct receiving *r, const char *size_key,
 		     const char *ptr_key, const char *tail_key)
 {
-	const char *dest = arg(st, "dest"), *release = arg(st, "release");
+	const char *req = arg(st, "req"), *release = arg(st, "release");
 	const char *deadline = arg(st, "deadline");
 
 	memset(&r->args, 0xa5, sizeof(r->args));
@@ -364,12 +364,20 @@ static void arg_recv(const struct step *st, struct slot *slot,
 		bad_syntax("expected deadline=0 or past, found '%s'", deadline);
 	r->args.max_offset = arg_number(st, "max_offset", POOL_ROOM);
 	r->args.deadline = r->past;
-	r->args.destination = dest ? resolve(slot, dest) : 0;
+	r->args.reply_id = req ? resolve(slot, req) : 0;
 	r->args.release = release ? resolve(slot, release) : 0;
 	r->release = r->args.release;
 	out_hex("max_offset", r->args.max_offset);
 	out(" deadline=%s", r->past ? "past" : "0");
-	out_hex("dest", r->args.destination);
+	r->args.ptr_buffer = 0;
+	r->args.buffer_size = arg_number(st, "buf", 0);
+	if (arg(st, "buf")) {
+		r->buffer = place(AREA_BUFFER, r->args.buffer_size,
+				  arg(st, "bptr"));
+		r->args.ptr_buffer = to_u64(r->buffer.ptr);
+	}
+	out_hex("req", r->args.reply_id);
+	out_optional(st, "buf bptr");
 	out_hex("release", r->args.release);
 	r->size = arg_size(st, size_key, sizeof(r->args));
 	r->spot = place_struct(AREA_RECV, st, ptr_key, tail_key, &r->args,
@@ -408,24 +416,28 @@ static void out_fd(int fd)
 	out("?");
 }
 
-/* What lies in the pool: payload, handles, descriptors. */
+/* What lies in the pool or the buffer: payload, handles, descriptors. */
 static void out_slice(const struct step *st, struct slot *slot,
-		      const struct bus1_recv_args *a)
+		      const struct receiving *rec)
 {
+	const struct bus1_recv_args *a = &rec->args;
+	bool inlined = a->flags & BUS1_MSG_FLAG_INLINE;
+	const unsigned char *at;
 	const __u64 *ids;
 	struct result *r = &results[n_results - 1];
 	const int *fds;
 	size_t i;
 
 	if (a->n_handles > ARRAY_MAX || a->n_fds > BUS1_FD_MAX ||
-	    a->offset > POOL_ROOM || a->n_bytes > POOL_ROOM ||
-	    a->offset + slice_size(a->n_bytes, a->n_handles, a->n_fds) >
-		    POOL_ROOM) {
+	    a->n_bytes > POOL_ROOM || (!inlined && a->offset > POOL_ROOM) ||
+	    (inlined ? 0 : a->offset) + slice_size(a->n_bytes, a->n_handles, a->n_fds) >
+		    (inlined ? BUS1_INLINE_MAX : POOL_ROOM)) {
 		out(" crc=outside handles=- fds=-");
 		return;
 	}
-	out(" crc=0x%x", crc32(slot->pool + a->offset, a->n_bytes));
-	ids = (const __u64 *)(slot->pool + a->offset + align8(a->n_bytes));
+	at = inlined ? rec->buffer.mem : slot->pool + a->offset;
+	out(" crc=0x%x", crc32(at, a->n_bytes));
+	ids = (const __u64 *)(at + align8(a->n_bytes));
 	out_ids("handles", ids, a->n_handles);
 	r->handles = copy_ids(ids, a->n_handles);
 	r->n_handles = a->n_handles;
@@ -438,7 +450,8 @@ static void out_slice(const struct step *st, struct slot *slot,
 			out(",");
 		out_fd(fds[i]);
 	}
-	list_add(&slot->slices, a->offset, a->n_bytes);
+	if (!inlined)
+		list_add(&slot->slices, a->offset, a->n_bytes);
 }
 
 static void done_recv(const struct step *st, struct slot *slot,
@@ -479,8 +492,9 @@ static void done_recv(const struct step *st, struct slot *slot,
 		return;
 	if (a->reply != BUS1_HANDLE_INVALID)
 		list_add(&slot->replies, a->reply, 1);
-	if (a->offset != BUS1_OFFSET_INVALID)
-		out_slice(st, slot, a);
+	if (a->offset != BUS1_OFFSET_INVALID ||
+	    ((a->flags & BUS1_MSG_FLAG_INLINE) && arg(st, "buf")))
+		out_slice(st, slot, r);
 }
 
 static void op_recv(const struct step *st)

@@ -31,16 +31,16 @@ VALUES = {
     "dests": items(NAME), "handles": items(NAME), "vecs": items(NUMBER, "+"),
     "fds": items(r"(m[0-3]|p[0-5]|unix|uring|path|bad)"), "reply_id": NAME,
     "errors": "(0|1|bad)", "max_offset": HEX, "deadline": "(0|past)",
-    "dest": NAME, "release": NAME, "off": NAME, "uid": NUMBER, "more": "1",
+    "req": NAME, "release": NAME, "off": NAME, "uid": NUMBER, "more": "1",
 }
 VALUES.update({k: NUMBER for k in (
-    "n", "nd", "nv", "nh", "nf", "reply_bytes", "reply_handles", "reply_fds")})
+    "n", "nd", "nv", "nh", "nf", "buf", "reply_bytes", "reply_handles", "reply_fds")})
 VALUES.update({k: POINTER for k in (
-    "ptr", "rptr", "sptr", "dptr", "vptr", "hptr", "fptr", "vbase")})
+    "ptr", "rptr", "bptr", "sptr", "dptr", "vptr", "hptr", "fptr", "vbase")})
 
 SEND = ("dests nd vecs nv handles nh fds nf reply_id reply_bytes reply_handles "
         "reply_fds flags errors size? tail? ptr? dptr? vptr? hptr? fptr? vbase?")
-RECV = "max_offset deadline dest release"
+RECV = "max_offset deadline req release buf? bptr?"
 KEYS = {op: keys.split() for op, keys in {
     "open": "slot limits flags size? tail? ptr?",
     "close": "fd",
@@ -198,7 +198,7 @@ class MinimiseTest(unittest.TestCase):
 2 transfer src=p0 dst=none ids=0xc n=1 flags=0x0 -> ret=0 out=0x8
 # 3 skipped
 4 send fd=p0 dests=0x8 nd=1 handles=0x8,0x14 nh=2 flags=0x8 -> ret=0 err=-
-5 recv fd=p0 dest=0x0 release=0x0 flags=0x4 -> ret=0 type=1 off=0x40 handles=0x8,0x10 reply=0xb
+5 recv fd=p0 req=0x0 release=0x0 flags=0x4 -> ret=0 type=1 off=0x40 handles=0x8,0x10 reply=0xb
 6 slices fd=p0 ids=0x40 n=1 flags=0x0 -> ret=0
 7 release fd=p0 ids=0xb n=1 flags=0x0 -> ret=0
 """
@@ -209,7 +209,7 @@ class MinimiseTest(unittest.TestCase):
             "2 transfer src=p0 dst=none ids=0x8* n=1 flags=0x0\n"
             "3 release fd=p0 ids=r0? n=1 flags=0x0\n"
             "4 send fd=p0 dests=h0? nd=1 handles=0x8*,0x14 nh=2 flags=0x8\n"
-            "5 recv fd=p0 dest=0x0 release=0x0 flags=0x4\n"
+            "5 recv fd=p0 req=0x0 release=0x0 flags=0x4\n"
             "6 slices fd=p0 ids=s3? n=1 flags=0x0\n"
             "7 release fd=p0 ids=r0 n=1 flags=0x0\n")
         found = minimise.explicit(lines, minimise.parse_trace(self.TRACE))

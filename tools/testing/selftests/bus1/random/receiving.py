@@ -5,11 +5,12 @@ import copy
 
 from calls import Calls, id_list, names, num
 from state import (
-    DATA, F_MORE, F_OVERTOOK, INVALID, Flushed, KINDS, NODE_DESTROY,
+    DATA, F_INLINE, F_MORE, F_OVERTOOK, INVALID, Flushed, KINDS, NODE_DESTROY,
     NODE_RELEASE, NONE, OWN, REPLY_DROPPED, Mismatch, Node, Request,
     Slice, payload_crc)
 
-RECV_SIZE = 112
+RECV_SIZE = 136
+INLINE_MAX = 256
 RECV_SEED, RECV_INSTALL_FDS, RECV_NONBLOCK = 1, 2, 4
 RECV_RELEASE, RECV_PIDFD, RECV_REPLY = 8, 16, 32
 FILL = 0xa5a5a5a5a5a5a5a5
@@ -31,6 +32,8 @@ class Receiving(Calls):
         flags = num(args, 'flags')
         errors = self.struct_errors(args, RECV_SIZE)
         errors |= self.recv_errors(flags, 0x3f & ~RECV_PIDFD)
+        if 'buf' in args and args.get('bptr') == 'odd':
+            errors.add('EINVAL')
         if args.get('ptr') == 'ro':
             errors.add('EFAULT')
         if not peer or errors or peer.down:
@@ -57,7 +60,7 @@ class Receiving(Calls):
         if flags & RECV_SEED:
             return [], set() if peer.seed else {'EAGAIN'}
         if flags & RECV_REPLY:
-            req = peer.requests.get(num(args, 'dest'))
+            req = peer.requests.get(num(args, 'req'))
             if not req:
                 return [], {'ENXIO'}
             found = [e for e in peer.queue if e.what is req or
@@ -77,6 +80,8 @@ class Receiving(Calls):
         if flags & RECV_SEED:
             return self.read_seed(peer, args, flags, res, found)
         entry = self.choose(entries, res, found)
+        if entry.kind == DATA and self.unwritable(entry.what, args):
+            return self.cannot_store(res, found)
         if found == 'ERANGE' and entry.kind == DATA:
             return self.out_of_range(peer, entry, args, flags, res)
         if found != '0':
@@ -90,6 +95,21 @@ class Receiving(Calls):
             self.notify(peer, entry, res)
         peer.n_received += 1
         self.check_more(peer, entry, res)
+
+    def inlined(self, m, args):
+        """A small message goes to a buffer that takes all of it."""
+        if 'buf' not in args or args.get('bptr') == 'null':
+            return False
+        return m.size <= min(num(args, 'buf'), INLINE_MAX)
+
+    def unwritable(self, m, args):
+        return (self.inlined(m, args) and m.size and
+                args.get('bptr') in ('bad', 'kernel', 'ro'))
+
+    def cannot_store(self, res, found):
+        if found != 'EFAULT':
+            raise Mismatch('recv -EFAULT', found)
+        self.same(res, 'type', NONE)
 
     def choose(self, entries, res, found):
         """Notices of one destruction come in any order: take the one seen."""
@@ -121,7 +141,7 @@ class Receiving(Calls):
         return node.id
 
     def check_more(self, peer, entry, res, skip=None):
-        if num(res, 'flags') & ~3:
+        if num(res, 'flags') & ~7:
             raise Mismatch('known flags', 'flags=' + res['flags'])
         more = (entry.kind == DATA and
                 peer.next_place(skip) == entry.place)
@@ -153,14 +173,14 @@ class Receiving(Calls):
         m = entry.what
         self.measures(m, res)
         self.place_slice(peer, m, res)
-        if not m.size or num(res, 'off') + m.size <= num(args, 'max_offset'):
+        if (not m.size or self.inlined(m, args) or
+                num(res, 'off') + m.size <= num(args, 'max_offset')):
             raise Mismatch('no -ERANGE: %d bytes fit' % m.size,
                            'off=' + res.get('off', '?'))
         self.same(res, 'type', NONE)
-        if flags & RECV_REPLY:
-            self.same(res, 'dest', INVALID)
-        elif num(res, 'dest') not in (INVALID, FILL, num(args, 'dest'), 0):
-            raise Mismatch('no ID in dest', 'dest=' + res['dest'])
+        self.same(res, 'dest', INVALID)
+        if num(res, 'flags') & F_INLINE:
+            raise Mismatch('INLINE clear', 'flags=' + res['flags'])
         if num(res, 'reply') not in (INVALID, FILL, 0):
             raise Mismatch('no ID in reply', 'reply=' + res['reply'])
         self.check_more(peer, entry, res, entry)
@@ -181,16 +201,23 @@ class Receiving(Calls):
             if offset < at + held.size and at < offset + m.size:
                 raise Mismatch('no overlap with the slice at %#x' % at,
                                'off=' + res['off'])
-        m.offset = offset
+        # a small one has none until it is received
+        if m.size > INLINE_MAX:
+            m.offset = offset
 
     def take(self, peer, m, args, flags, res, payer):
         """What a delivered message and a seed that is read have in common."""
         self.same(res, 'type', DATA)
         self.measures(m, res)
-        self.place_slice(peer, m, res)
+        inlined = self.inlined(m, args)
+        if bool(num(res, 'flags') & F_INLINE) != inlined:
+            raise Mismatch('INLINE %s' % ('set' if inlined else 'clear'),
+                           'flags=' + res.get('flags', '?'))
         offset = num(res, 'off')
-        if m.size and offset + m.size > num(args, 'max_offset'):
-            raise Mismatch('-ERANGE: beyond max_offset', 'off=' + res['off'])
+        if inlined:
+            self.same(res, 'off', INVALID)
+        else:
+            self.in_range(peer, m, args, res, offset)
         crc = payload_crc(m.label, m.n_bytes)
         self.same(res, 'crc', crc)
         self.same(res, 'pid', m.ident[0])
@@ -202,7 +229,15 @@ class Receiving(Calls):
         wanted = m.fds if flags & RECV_INSTALL_FDS else ['-1'] * len(m.fds)
         if fds != wanted:
             raise Mismatch('fds=' + ','.join(wanted), 'fds=' + res.get('fds', '?'))
-        peer.slices[offset] = Slice(m.size, payer, crc)
+        if inlined:
+            peer.uncharge(payer, (1, 0, m.size, 0))
+        else:
+            peer.slices[offset] = Slice(m.size, payer, crc)
+
+    def in_range(self, peer, m, args, res, offset):
+        self.place_slice(peer, m, res)
+        if m.size and offset + m.size > num(args, 'max_offset'):
+            raise Mismatch('-ERANGE: beyond max_offset', 'off=' + res['off'])
 
     def deliver(self, peer, m, args, flags, res):
         self.take(peer, m, args, flags, res, m.payer)
@@ -267,7 +302,9 @@ class Receiving(Calls):
             return
         if '' not in refused:
             raise Mismatch('recv -ENOBUFS', found)
-        if found == 'ERANGE':
+        if self.unwritable(seed, args):
+            return self.cannot_store(res, found)
+        if found == 'ERANGE' and not self.inlined(seed, args):
             self.measures(seed, res)
             self.place_slice(peer, seed, res)
             self.same(res, 'type', NONE)
@@ -278,7 +315,7 @@ class Receiving(Calls):
         self.take(peer, seed, args, flags, res, OWN)
         self.same(res, 'dest', INVALID)
         self.same(res, 'reply', INVALID)
-        self.same(res, 'flags', 0)
+        self.same(res, 'flags', num(res, 'flags') & F_INLINE)
         self.same(res, 'overtaken', 0)
         peer.charge(OWN, (1, 0, seed.size, 0))
         shown = id_list(res.get('handles'))

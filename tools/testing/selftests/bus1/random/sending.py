@@ -383,6 +383,8 @@ class Sending(Receiving):
         early = self.struct_errors(args, RECV_SIZE, 'r')
         early |= self.recv_errors(rflags, 0x3f & ~(RECV_PIDFD | RECV_SEED |
                                                    RECV_REPLY))
+        if 'buf' in args and args.get('bptr') == 'odd':
+            early.add('EINVAL')
         if args.get('rptr') == 'ro':
             early.add('EFAULT')
         if s.flags & SEED:
@@ -415,7 +417,7 @@ class Sending(Receiving):
         values = dict(args)
         if s.flags & REPLY:
             rflags |= RECV_REPLY
-            values['dest'] = hex(s.reply_id)
+            values['req'] = hex(s.reply_id)
         self.receive(peer, values, rflags, res, found)
         if rflags & RECV_RELEASE:
             self.same(res, 'release', INVALID)

@@ -18,7 +18,7 @@ DEST_MAX = 1024
 
 NONE, DATA, NODE_DESTROY, NODE_RELEASE, REPLY_DROPPED = range(5)
 KINDS = ('NONE', 'DATA', 'NODE_DESTROY', 'NODE_RELEASE', 'REPLY_DROPPED')
-F_MORE, F_OVERTOOK = 1, 2
+F_MORE, F_OVERTOOK, F_INLINE = 1, 2, 4
 
 SLICES, HANDLES, BYTES, FDS = range(4)
 # What all peers of a user may reserve, bytes in KiB; a peer gets a 512th of it.
