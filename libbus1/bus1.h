@@ -391,12 +391,14 @@ int bus1_recv(int fd, struct bus1_recv_args *args, unsigned int flags);
  * to this request and for nothing else: the client's call. Without it, it
  * receives the next message: the server's reply and wait.
  *
- * Return: -1 if nothing was sent, and 0 once it was. How the receive ended is in
- * @recv->error then: 0, or a negative errno of bus1_recv(). With
+ * Return: -1 if nothing was sent, but for EINTR, and 0 once it was. How the receive
+ * ended is in @recv->error then: 0, or a negative errno of bus1_recv(). With
  * BUS1_RECV_RELEASE the slice is looked up before and released after what is sent
  * was copied, so that one can send from it.
  *
  *	errors of bus1_send() and bus1_send_request(), and
+ *	EINTR		it was sent, and a signal handler ran during the wait, also
+ *			one with SA_RESTART
  *	EINVAL		BUS1_SEND_SEED, BUS1_RECV_SEED or BUS1_RECV_REPLY
  *	ENXIO		BUS1_RECV_RELEASE: no such slice
  */

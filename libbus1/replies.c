@@ -104,8 +104,10 @@ static int send_and_wait(struct bus1_pool *pool,
 	struct bus1_send_args send = { 0 };
 
 	flags = BUS1_CALL(bus1_args_request(&send, request), flags);
-	if (bus1_call(pool->fd, &send, args, flags) < 0)
+	if (bus1_call(pool->fd, &send, args, flags) < 0) {
+		*sent = errno == EINTR;
 		return -1;
+	}
 	*sent = 1;
 	if (!args->error)
 		return 0;
@@ -204,8 +206,11 @@ EXPORT int bus1_pool_reply_recv(struct bus1_pool *pool, struct bus1_msg *msg,
 
 	args = bus1_pool_args(pool, msg, deadline, flags);
 	send_flags = bus1_args_payload(&send, payload ? payload : &nothing);
-	if (bus1_call(pool->fd, &send, &args, BUS1_CALL(send_flags, flags)) < 0)
-		return -1;
+	if (bus1_call(pool->fd, &send, &args, BUS1_CALL(send_flags, flags)) < 0) {
+		if (errno != EINTR)
+			return -1;
+		args.error = -EINTR;
+	}
 	if (take_next(pool, &args, flags) < 0) {
 		bus1_msg_clear(msg, args.release);
 		return -1;

@@ -12,8 +12,10 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/restart_block.h>
 #include <linux/slab.h>
 #include <linux/syscalls.h>
+#include <linux/thread_info.h>
 #include <linux/time_namespace.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -548,9 +550,55 @@ static void tell_error(struct recv_call *call, int err)
 		return;
 }
 
+static long restart_call(struct restart_block *restart);
+
+/*
+ * What was sent is not sent again: when the wait was interrupted and no handler runs,
+ * after a stop or task work, only the wait is taken up again. Who handles a signal
+ * gets -EINTR, also with SA_RESTART. What is to be kept until then fits into what
+ * futexes keep there.
+ */
+static int end_call(struct recv_call *call, int fd, int err)
+{
+	struct restart_block *restart = &current->restart_block;
+
+	if (err)
+		tell_error(call, err);
+	if (err != -ERESTARTSYS)
+		return 0;
+	restart->futex.uaddr = (u32 __user *)call->user;
+	restart->futex.time = call->args.reply_id;
+	restart->futex.val = fd;
+	restart->futex.flags = call->recv.flags & ~BUS1_RECV_RELEASE;
+	return set_restart_fn(restart, restart_call);
+}
+
+static long restart_call(struct restart_block *restart)
+{
+	struct bus1_recv_args __user *user =
+		(struct bus1_recv_args __user *)restart->futex.uaddr;
+	u64 reply_id = restart->futex.time;
+	u32 flags = restart->futex.flags;
+	int fd = restart->futex.val, err;
+	CLASS(fd, f)(fd);
+	struct bus1_peer *peer = bus1_args_peer(f);
+	struct recv_call call __uninitialized;
+
+	call.user = user;
+	err = PTR_ERR_OR_ZERO(peer);
+	if (!err)
+		err = get_recv(&call, fd_file(f), user, sizeof(*user), flags);
+	if (!err) {
+		call.args.reply_id = reply_id;
+		err = flags & BUS1_RECV_REPLY ? recv_reply(peer, &call) :
+						recv_next(peer, &call, NULL);
+	}
+	return end_call(&call, fd, err);
+}
+
 static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 		   const struct bus1_send_args *send_args,
-		   struct recv_call *call)
+		   struct recv_call *call, int fd)
 {
 	struct bus1_await await __uninitialized, *wait = NULL;
 	int err;
@@ -572,11 +620,12 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 	/* Who was woken may send before we sleep, and has nobody to wake then. */
 	cond_resched();
 	err = recv_half(peer, call, wait);
-	if (wait)
+	if (wait) {
 		bus1_await_end(wait, peer);
-	if (err)
-		tell_error(call, err);
-	return 0;
+		call->recv.flags |= BUS1_RECV_REPLY;
+		call->args.reply_id = send_args->reply_id;
+	}
+	return end_call(call, fd, err);
 }
 
 /**
@@ -592,7 +641,8 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
  * BUS1_RECV_RELEASE names is released with the send.
  *
  * Return: 0 if the message was sent; how the rest went is in the result's error:
- * 0, or what bus1_recv() returns, and is never restarted. Otherwise nothing was sent
+ * 0, or what bus1_recv() returns. -EINTR, and the same in the result's error: it was
+ * sent, and a signal handler ran during the wait. Otherwise nothing was sent
  * or released: what bus1_send() returns; -EINVAL also for BUS1_SEND_SEED,
  * BUS1_RECV_SEED and BUS1_RECV_REPLY, and for @recv or its buffer unaligned, or
  * @recv below version 0;
@@ -618,5 +668,5 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	err = get_send(&message, &send_args, send, send_size, send_flags);
 	if (!err)
 		err = get_recv(&call, fd_file(f), recv, recv_size, recv_flags);
-	return err ?: do_call(peer, &message, &send_args, &call);
+	return err ?: do_call(peer, &message, &send_args, &call, fd);
 }

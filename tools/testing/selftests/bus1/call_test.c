@@ -258,7 +258,7 @@ TEST_F(signal, ends_the_wait_and_the_request_stands)
 	pthread_kill(c->w.thread, SIGUSR1);
 	JOIN(&c->w);
 	EXPECT_EQ(1, c->handled);
-	EXPECT_EQ(0, c->c.result);
+	EXPECT_EQ(-EINTR, c->c.result);
 	EXPECT_EQ(-EINTR, c->c.own.error);
 	EXPECT_EQ(BUS1_MSG_NONE, c->c.own.type);
 	/* It was sent once. */
@@ -531,9 +531,82 @@ TEST_F(call, of_a_server_that_is_interrupted_has_replied_once)
 	CALL_BLOCKED(&self->w, serve_run, &self->c);
 	pthread_kill(self->w.thread, SIGUSR1);
 	JOIN(&self->w);
-	EXPECT_EQ(0, self->c.result);
+	EXPECT_EQ(-EINTR, self->c.result);
 	EXPECT_EQ(-EINTR, self->c.own.error);
 	EXPECT_TRUE(next_is(&self->t.client, BUS1_MSG_DATA, ASKED));
+	EXPECT_TRUE(is_empty(&self->t.client));
+}
+
+static bool is_stopped(pid_t pid)
+{
+	return task_state(pid, pid) == 'T';
+}
+
+static bool sleeps_again(pid_t pid)
+{
+	return task_state(pid, pid) == 'S';
+}
+
+/* Nobody handled a signal: the wait is taken up again, and nothing sent again. */
+TEST_F(call, that_is_stopped_goes_on_waiting)
+{
+	struct caller *c = share(sizeof(*c));
+	pid_t pid;
+	int i;
+
+	*c = caller_for(&self->t.client, self->t.to_server, ASKED);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		caller_run(c);
+		_exit(0);
+	}
+	ASSERT_TRUE(BECOMES(LOAD(&c->tid) && sleeps_again(pid)));
+	for (i = 0; i < 3; i++) {
+		kill(pid, SIGSTOP);
+		ASSERT_TRUE(BECOMES(is_stopped(pid)));
+		kill(pid, SIGCONT);
+		ASSERT_TRUE(BECOMES(sleeps_again(pid)));
+	}
+	EXPECT_EQ(0, c->done);
+	EXPECT_EQ(1, query(self->t.server.fd).n_queued);
+	/* What comes while it is stopped is there when it goes on. */
+	kill(pid, SIGSTOP);
+	ASSERT_TRUE(BECOMES(is_stopped(pid)));
+	EXPECT_EQ(0, send_empty(self->t.server.fd, take(&self->t.server)));
+	kill(pid, SIGCONT);
+	EXPECT_EQ(0, wait_child(pid));
+	EXPECT_EQ(0, c->result);
+	EXPECT_EQ(0, c->own.error);
+	EXPECT_EQ(BUS1_MSG_DATA, c->own.type);
+	EXPECT_EQ(ASKED, c->own.destination);
+	EXPECT_EQ(1, query(self->t.client.fd).n_sent);
+}
+
+/* A server's reply goes out once, and its next request is received. */
+TEST_F(call, of_a_server_that_is_stopped_goes_on_waiting)
+{
+	struct caller *c = share(sizeof(*c));
+	pid_t pid;
+
+	ASSERT_EQ(0, ASK(0));
+	*c = caller_for(&self->t.server, take(&self->t.server), 0);
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		serve_run(c);
+		_exit(0);
+	}
+	ASSERT_TRUE(BECOMES(LOAD(&c->tid) && sleeps_again(pid)));
+	kill(pid, SIGSTOP);
+	ASSERT_TRUE(BECOMES(is_stopped(pid)));
+	kill(pid, SIGCONT);
+	EXPECT_EQ(0, FETCH(ASKED));
+	ASSERT_EQ(0, ASK(0));
+	EXPECT_EQ(0, wait_child(pid));
+	EXPECT_EQ(0, c->result);
+	EXPECT_EQ(0, c->own.error);
+	EXPECT_EQ(NODE, c->own.destination);
 	EXPECT_TRUE(is_empty(&self->t.client));
 }
 
