@@ -120,7 +120,7 @@ EXPORT const char *bus1_limits_explain(int fd, uint64_t max_slices,
 				       uint64_t max_inflight_bytes,
 				       uint64_t max_inflight_fds)
 {
-	static const char *const name[] = {
+	static const char name[][sizeof("kernel.bus1.max_inflight_kbytes")] = {
 		"kernel.bus1.max_slices",
 		"kernel.bus1.max_handles",
 		"kernel.bus1.max_inflight_kbytes",

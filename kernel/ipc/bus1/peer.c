@@ -106,8 +106,11 @@ static struct bus1_peer *new_peer(const struct bus1_amount *max)
 		bus1_space_put(&peer->space);
 		return ERR_PTR(err);
 	}
-	/* Not a counter, which would tell how many peers others open. */
-	peer->id = get_random_u64();
+	/*
+	 * Not a counter, which would tell how many peers others open. Positive, for
+	 * those who read it as a long long.
+	 */
+	peer->id = get_random_u64() >> 1;
 	return peer;
 }
 

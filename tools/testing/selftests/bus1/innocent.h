@@ -154,7 +154,7 @@ static inline int deed_reply(struct scene *s)
 {
 	struct bus1_recv_args r = {
 		.max_offset = s->victim.pool_size,
-		.destination = s->request[s->asked.used],
+		.reply_id = s->request[s->asked.used],
 	};
 	int err;
 

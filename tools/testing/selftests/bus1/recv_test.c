@@ -593,7 +593,6 @@ TEST_F(recv, trap_21_sender_is_the_effective_user_of_who_opened)
 	pid = fork();
 	if (!pid)
 		_exit(open_as(62000, sv[1]));
-	ASSERT_EQ(0, wait_child(pid));
 	fd = take_fd(sv[0]);
 	ASSERT_LE(0, fd);
 	h = connect_peers(self->a, self->s.id, fd);
@@ -603,6 +602,12 @@ TEST_F(recv, trap_21_sender_is_the_effective_user_of_who_opened)
 	EXPECT_EQ(62002, self->r[0].sender_gid);
 	EXPECT_EQ(pid, self->r[0].sender_pid);
 	EXPECT_EQ(62000, fdinfo_value(self->a, "claim", 0));
+	/* Once it is reaped its number may be another's. */
+	ASSERT_EQ(0, send_bytes(fd, h, "x", 1));
+	ASSERT_EQ(0, wait_child(pid));
+	ASSERT_EQ(0, RECV(0));
+	EXPECT_EQ(62000, self->r[0].sender_uid);
+	EXPECT_EQ(0, self->r[0].sender_pid);
 }
 
 static int recv_in_user_namespace(const struct peer *p)
