@@ -478,7 +478,7 @@ static void a_shared_page_goes_with_its_last_slice(struct kunit *test)
 }
 
 /* Its neighbours are in the first and in the last of its pages. */
-static void retiring_grows_over_free_bytes_only(struct kunit *test)
+static void retiring_takes_the_pages_that_nobody_else_uses(struct kunit *test)
 {
 	struct fixture *f = test->priv;
 	struct bus1_slice *s = f->slices;
@@ -495,20 +495,45 @@ static void retiring_grows_over_free_bytes_only(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, fill(test, &s[4], 64, 4), 0);
 	KUNIT_EXPECT_EQ(test, bus1_pool_resident(&f->pool), 4);
 
-	start = s[0].offset + s[0].size;
-	end = s[4].offset;
+	start = round_up(s[0].offset + s[0].size, PAGE_SIZE);
+	end = round_down(s[4].offset, PAGE_SIZE);
 	KUNIT_EXPECT_TRUE(test, bus1_pool_retire(&f->pool, &s[2]));
 	KUNIT_EXPECT_EQ(test, s[2].offset, start);
 	KUNIT_EXPECT_EQ(test, s[2].offset + s[2].size, end);
 	expect_whole(test, &f->pool);
 	/* Nobody gets the pages until they are punched. */
-	KUNIT_EXPECT_GT(test, alloc(test, 5, 8)->offset, end);
+	KUNIT_EXPECT_GT(test, alloc(test, 5, PAGE_SIZE)->offset, end);
 	bus1_pool_punch(&f->pool, &s[2]);
 	KUNIT_EXPECT_EQ(test, bus1_pool_resident(&f->pool), 2);
 	expect_bytes(test, &f->pool, &s[4], 64, 4);
 	bus1_pool_free(&f->pool, &s[2]);
 	expect_whole(test, &f->pool);
-	KUNIT_EXPECT_EQ(test, alloc(test, 6, 8)->offset, start);
+	KUNIT_EXPECT_EQ(test, alloc(test, 6, PAGE_SIZE)->offset,
+			s[0].offset + s[0].size);
+}
+
+/* The page between them belongs to the one that dies last. */
+static void slices_that_die_at_once_leave_no_page(struct kunit *test)
+{
+	struct fixture *f = test->priv;
+	struct bus1_slice *s = f->slices;
+	u64 size = PAGE_SIZE + PAGE_SIZE / 2;
+
+	alloc(test, 0, BUS1_POOL_CACHE);
+	alloc(test, 1, size);
+	alloc(test, 2, size);
+	KUNIT_ASSERT_EQ(test, fill(test, &s[1], size, 1), 0);
+	KUNIT_ASSERT_EQ(test, fill(test, &s[2], size, 2), 0);
+	KUNIT_EXPECT_EQ(test, bus1_pool_resident(&f->pool), 3);
+
+	KUNIT_EXPECT_TRUE(test, bus1_pool_retire(&f->pool, &s[1]));
+	KUNIT_EXPECT_TRUE(test, bus1_pool_retire(&f->pool, &s[2]));
+	bus1_pool_punch(&f->pool, &s[1]);
+	bus1_pool_punch(&f->pool, &s[2]);
+	KUNIT_EXPECT_EQ(test, bus1_pool_resident(&f->pool), 0);
+	bus1_pool_free(&f->pool, &s[1]);
+	bus1_pool_free(&f->pool, &s[2]);
+	expect_whole(test, &f->pool);
 }
 
 /* Somebody who can still read the page must not see the next message. */
@@ -646,7 +671,8 @@ static struct kunit_case pool_cases[] = {
 	KUNIT_CASE(slices_are_copied_between_pools),
 	KUNIT_CASE(the_cache_stays_and_the_rest_goes),
 	KUNIT_CASE(a_shared_page_goes_with_its_last_slice),
-	KUNIT_CASE(retiring_grows_over_free_bytes_only),
+	KUNIT_CASE(retiring_takes_the_pages_that_nobody_else_uses),
+	KUNIT_CASE(slices_that_die_at_once_leave_no_page),
 	KUNIT_CASE(a_pinned_page_leaves_the_cache),
 	KUNIT_CASE(a_punched_page_comes_back_zeroed),
 	KUNIT_CASE(truncating_takes_all_pages),
