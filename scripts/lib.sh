@@ -32,6 +32,8 @@ case $PREEMPT in
 esac
 VARIANT=$DOMAIN${PREEMPT:+-preempt${PREEMPT#1}}${DEBUG:+-debug}
 OUT=$BUILD/$VARIANT
+# Programs do not depend on how the kernel that runs them was configured.
+PROGRAMS=$BUILD/$DOMAIN/user
 JOBS=${JOBS:-$(nproc)}
 
 die() {
