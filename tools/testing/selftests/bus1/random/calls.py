@@ -347,7 +347,7 @@ class Calls(Bus):
         ids = id_list(args.get('ids'))[:num(args, 'n')]
         if any(i & NEW and i & 3 for i in ids):
             errors.add('EINVAL')
-        wrong, maybe, new, whats, full = set(), (), {}, [], set()
+        wrong, new, whats, full = set(), {}, [], set()
         if not bad and not errors:
             whats = [self.resolve(src, i, new, wrong) for i in ids]
             if any(isinstance(w, Request) for w in whats):
@@ -358,11 +358,7 @@ class Calls(Bus):
         if ids and args.get('dptr') in ('null', 'bad', 'kernel', 'ro'):
             late = {'EFAULT'}
         down = self.shut(src) | self.shut(dst)
-        if '' in full:
-            maybe = full - {''}
-            full = set()
-        if not self.settle(res, bad, errors, down, wrong, full, late=late,
-                           maybe=maybe):
+        if not self.settle(res, bad, errors, down, wrong, full, late=late):
             return self.moved_notices(src, whats)
         out = id_list(res.get('out'))
         if len(out) < len(ids):
@@ -374,10 +370,10 @@ class Calls(Bus):
 
     def transfer_charges(self, src, dst, new, whats):
         """New nodes to their owner, new handles to dst, all as its own."""
-        full = src.own_refusals((0, len(new), 0, 0)) if new else {''}
+        full = src.own_refusals((0, len(new), 0, 0))
         fresh = {w for w in whats if isinstance(w, Node) and w.died is None and
                  w not in dst.handles and not w.owner is dst}
-        if fresh and full == {''}:
+        if not full:
             full = dst.own_refusals((0, len(fresh), 0, 0))
         return full
 

@@ -165,7 +165,7 @@ class Sending(Receiving):
             for r, c in enumerate(s.message_cost):
                 cost[r] += c
         refused = peer.own_refusals(cost)
-        if '' in refused:
+        if not refused:
             self.take_charge(s, peer, OWN, cost)
         return refused
 
@@ -177,17 +177,9 @@ class Sending(Receiving):
         """Each destination in turn; refused ones charge nothing."""
         user = peer.ident[1]
         for i, dest in enumerate(s.dests):
-            why = self.refusal(peer, dest, s, user)
-            s.refused[i] = why - {''}
-            if why == {''} or ('' in why and not self.said(s, i)):
-                s.refused[i] |= {'?'} if why != {''} else set()
-                if isinstance(dest, Node):
-                    self.take_charge(s, dest.owner, user, s.message_cost)
-
-    def said(self, s, i):
-        """What ptr_errors says where both are possible."""
-        errs = s.res_err
-        return i < len(errs) and errs[i] not in (0, ERR_FILL)
+            s.refused[i] = self.refusal(peer, dest, s, user)
+            if not s.refused[i] and isinstance(dest, Node):
+                self.take_charge(s, dest.owner, user, s.message_cost)
 
     def refusal(self, peer, dest, s, user):
         if isinstance(dest, Request):
@@ -195,7 +187,7 @@ class Sending(Receiving):
                 return {'EHOSTUNREACH'}
             fits = (s.total <= dest.max_bytes and s.nh <= dest.max_handles and
                     s.nf <= dest.max_fds)
-            return {'' if fits else 'EMSGSIZE'}
+            return set() if fits else {'EMSGSIZE'}
         if dest.died is not None or dest.owner.down:
             return {'EHOSTUNREACH'}
         return dest.owner.share(user, s.message_cost)
@@ -245,14 +237,14 @@ class Sending(Receiving):
                           ['?' if f == 'path' else f for f in s.fds], peer.ident, peer.ident[1],
                           self.place)
         s.message_cost = message.cost()
-        own = self.own_charges(peer, s)
+        fatal = self.own_charges(peer, s)
         self.charge_dests(peer, s)
-        fatal, allowed = self.verdicts(s, own)
-        allowed |= maybe
+        for why in s.refused:
+            fatal = fatal | (why - SKIPPED if s.flags & CONTINUE else why)
         if s.flags & CONTINUE and all(s.refused) and late:
-            allowed, late = allowed | late, set()   # perhaps none was copied
+            maybe, late = maybe | late, set()   # perhaps none was copied
         try:
-            sent = self.settle(res, fatal, late=late, maybe=allowed)
+            sent = self.settle(res, fatal, late=late, maybe=maybe)
             # refused if anything is certain, so a failure here is one of these
             self.check_errors(s, res, not sent)
         except Mismatch:
@@ -266,21 +258,6 @@ class Sending(Receiving):
             # a refused destination may have moved a notice that still stands
             return True, self.moved_notices(peer, s.handles)
         return True, None
-
-    def verdicts(self, s, own):
-        """(errors that must fail the call, errors that may)."""
-        fatal, allowed = set(), own - {''}
-        if '' not in own:
-            fatal, allowed = allowed, set()
-        for why in s.refused:
-            errors = why - {'?'}
-            if s.flags & CONTINUE:
-                errors = errors - SKIPPED
-            if '?' in why:
-                allowed |= errors
-            else:
-                fatal |= errors
-        return fatal, allowed
 
     def give_back(self, s):
         for peer, payer, cost in reversed(s.taken):
@@ -306,10 +283,9 @@ class Sending(Receiving):
             raise Mismatch('%d errors' % len(s.dest_ids), res.get('err', '?'))
         named = set()
         for i, e in enumerate(errs):
-            causes = (s.refused[i] - {'?'}) | (s.dest_errors[i] if failed
-                                               else set())
+            causes = s.refused[i] | (s.dest_errors[i] if failed else set())
             allowed = {number(c) for c in causes}
-            if failed or not causes or '?' in s.refused[i]:
+            if failed or not causes:
                 allowed.add(0)
             if e not in allowed:
                 raise Mismatch('err[%d] of %s' % (i, sorted(allowed)),
@@ -330,7 +306,7 @@ class Sending(Receiving):
         if s.flags & SEED:
             return self.new_seed(peer, message)
         for dest, why in zip(s.dests, s.refused):
-            if why and '?' not in why:
+            if why:
                 continue
             m = Message(message.label, message.n_bytes, list(message.slots),
                         message.fds, message.ident, message.payer,

@@ -204,16 +204,13 @@ class Peer:
         self.charge(payer, cost, -1)
 
     def own_refusals(self, cost):
-        """Whether a charge to the peer itself is refused."""
+        """Why a charge to the peer itself is refused, if it is."""
         full = any(cost[r] and self.used[r] + cost[r] > self.limits[r]
                    for r in range(4))
-        return {'ENOBUFS' if full else ''}
+        return {'ENOBUFS'} if full else set()
 
     def share(self, user, cost):
-        """The errno ('' for none) of a claimant's charge."""
-        return {self.share_with(user, cost)}
-
-    def share_with(self, user, cost):
+        """Why a claimant's charge is refused, if it is."""
         refused = set()
         mine = self.claims.get(user, (0, 0, 0, 0))
         for r in range(4):
@@ -235,8 +232,8 @@ class Peer:
                     refused.add('EDQUOT')
         for name in ('EMSGSIZE', 'EXFULL', 'EDQUOT'):
             if name in refused:
-                return name
-        return ''
+                return {name}
+        return set()
 
     # -- the queue
 
