@@ -408,6 +408,21 @@ static inline long long fdinfo_value(int fd, const char *key, int field)
 	return v;
 }
 
+/* Of how many users something is charged, or -1. */
+static inline int count_claims(int fd)
+{
+	char buf[8192], *s = buf;
+	int n = 0;
+
+	if (read_fdinfo(fd, buf, sizeof(buf)) < 0)
+		return -1;
+	while ((s = strstr(s, "bus1-claim:"))) {
+		n++;
+		s++;
+	}
+	return n;
+}
+
 static inline void leave_out(char *text, const char *name)
 {
 	char *line = strstr(text, name), *next = line ? strchr(line, '\n') : NULL;

@@ -2,6 +2,7 @@
 /*
  * bus1 selftests: a container, as root makes it, and the rest of the machine
  */
+#include "knobs.h"
 #include "stress.h"
 
 #include <sys/resource.h>
@@ -9,16 +10,13 @@
 #define NODE	8ULL
 #define BASE	100000
 
-static const char max_peers[] = "/proc/sys/user/max_bus1_peers";
-static const char max_fds[] = "/proc/sys/kernel/bus1/max_inflight_fds";
-
 /*
  *   container[0..2]: peers of three users of one user namespace that root made
  *   other:           a peer in another one
  *   root, stranger:  peers of the host
  */
 FIXTURE(container) {
-	char peers[32], fds[32];
+	struct knobs saved;
 	struct peer root, stranger, receiver;
 	int in[3], other;
 };
@@ -94,8 +92,7 @@ FIXTURE_SETUP(container)
 
 	if (geteuid())
 		SKIP(return, "needs root");
-	ASSERT_LT(0, read_file(max_peers, self->peers, sizeof(self->peers)));
-	ASSERT_LT(0, read_file(max_fds, self->fds, sizeof(self->fds)));
+	ASSERT_TRUE(knobs_save(&self->saved));
 	if (open_in_container(NULL, uid, 3, self->in) ||
 	    open_in_container(NULL, uid, 1, &self->other))
 		SKIP(return, "no user namespaces");
@@ -112,23 +109,7 @@ FIXTURE_SETUP(container)
 
 FIXTURE_TEARDOWN_PARENT(container)
 {
-	if (self->peers[0])
-		write_file(max_peers, self->peers);
-	if (self->fds[0])
-		write_file(max_fds, self->fds);
-}
-
-static int claims(int fd)
-{
-	char buf[8192], *s = buf;
-	int n = 0;
-
-	read_fdinfo(fd, buf, sizeof(buf));
-	while ((s = strstr(s, "bus1-claim:"))) {
-		n++;
-		s++;
-	}
-	return n;
+	knobs_restore(&self->saved);
 }
 
 TEST_F(container, has_peers_that_do_not_count_for_root)
@@ -138,7 +119,7 @@ TEST_F(container, has_peers_that_do_not_count_for_root)
 	int i, fd[3];
 
 	/* Root has one, and the container four. */
-	ASSERT_EQ(0, write_file(max_peers, "3"));
+	ASSERT_EQ(0, knob_set(KNOB_PEERS, 3));
 	for (i = 0; i < 2; i++)
 		EXPECT_EQ(0, open_as(&p[i], NULL, 0));
 	EXPECT_EQ(-ENOSPC, open_as(&p[2], NULL, 0));
@@ -146,7 +127,7 @@ TEST_F(container, has_peers_that_do_not_count_for_root)
 	ASSERT_EQ(0, open_in_container(NULL, uid, 3, fd));
 	for (i = 0; i < 3; i++)
 		EXPECT_LE(0, fd[i]);
-	ASSERT_EQ(0, write_file(max_peers, "2"));
+	ASSERT_EQ(0, knob_set(KNOB_PEERS, 2));
 	ASSERT_EQ(0, open_in_container(NULL, uid, 3, fd));
 	EXPECT_LE(0, fd[1]);
 	EXPECT_EQ(-ENOSPC, fd[2]);
@@ -161,7 +142,7 @@ TEST_F(container, reserves_nothing_from_root)
 	int fd[3];
 
 	ASSERT_EQ(1024, before);
-	ASSERT_EQ(0, write_file(max_fds, "5000"));
+	ASSERT_EQ(0, knob_set(KNOB_FDS, 5000));
 	ASSERT_EQ(0, open_in_container(&l, uid, 3, fd));
 	EXPECT_LE(0, fd[0]);
 	EXPECT_EQ(-ENOSPC, fd[1]);
@@ -183,7 +164,7 @@ TEST_F(container, is_one_claimant_and_neither_root_nor_its_users)
 			sent[0] += !send_empty(self->in[i],
 				connect_peers(r, NODE, self->in[i]));
 	EXPECT_EQ(60, sent[0]);
-	EXPECT_EQ(1, claims(r));
+	EXPECT_EQ(1, count_claims(r));
 	EXPECT_EQ(0, fdinfo_value(r, "claim", 0));
 	EXPECT_EQ(60, fdinfo_value(r, "claim", 1));
 	/* Root has what any other user would have, and so has the next container. */
@@ -195,7 +176,7 @@ TEST_F(container, is_one_claimant_and_neither_root_nor_its_users)
 	EXPECT_EQ(0, send_empty(self->other, connect_peers(r, NODE, self->other)));
 	EXPECT_EQ(0, send_empty(self->stranger.fd,
 				connect_peers(r, NODE, self->stranger.fd)));
-	EXPECT_EQ(4, claims(r));
+	EXPECT_EQ(4, count_claims(r));
 }
 
 TEST_F(container, has_users_that_are_claimants_to_each_other)
@@ -206,12 +187,12 @@ TEST_F(container, has_users_that_are_claimants_to_each_other)
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(0, send_empty(self->in[i],
 					connect_peers(r, NODE, self->in[i])));
-	EXPECT_EQ(3, claims(r));
+	EXPECT_EQ(3, count_claims(r));
 	/* From outside comes one from each side. */
 	EXPECT_EQ(0, send_empty(self->other, connect_peers(r, NODE, self->other)));
 	EXPECT_EQ(0, send_empty(self->root.fd,
 				connect_peers(r, NODE, self->root.fd)));
-	EXPECT_EQ(5, claims(r));
+	EXPECT_EQ(5, count_claims(r));
 }
 
 /* In a child without privileges, whose few descriptors are its limit. */

@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 
-#include "common.h"
+#include "knobs.h"
 
 static const size_t limits_size = sizeof(struct bus1_peer_limits);
 
@@ -190,12 +190,6 @@ TEST(limits_above_int_max_are_einval)
 /* And reserved, if the user may have as much. */
 TEST(limits_up_to_int_max_are_taken)
 {
-	static const char * const knob[] = {
-		"/proc/sys/kernel/bus1/max_slices",
-		"/proc/sys/kernel/bus1/max_handles",
-		"/proc/sys/kernel/bus1/max_inflight_kbytes",
-		"/proc/sys/kernel/bus1/max_inflight_fds",
-	};
 	static const __u64 good[] = { 0, 1, 4711, INT_MAX };
 	char old[32], most[32];
 	struct bus1_peer_limits l;

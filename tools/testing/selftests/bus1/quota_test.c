@@ -74,20 +74,6 @@ static __u64 used_of(int fd, enum resource r)
 	       r == BYTES ? i.used_inflight_bytes : i.used_inflight_fds;
 }
 
-static int count_claims(int fd)
-{
-	char buf[8192], *s = buf;
-	int n = 0;
-
-	if (read_fdinfo(fd, buf, sizeof(buf)) < 0)
-		return -1;
-	while ((s = strstr(s, "bus1-claim:"))) {
-		n++;
-		s++;
-	}
-	return n;
-}
-
 /*
  *   user 0 .. n-1  ->  receiver (of a user of its own)
  */

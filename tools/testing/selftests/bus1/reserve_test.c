@@ -2,6 +2,7 @@
 /*
  * bus1 selftests: what peers reserve from what their user may have
  */
+#include "knobs.h"
 #include "stress.h"
 
 #include <sys/resource.h>
@@ -10,24 +11,6 @@
 #define USER	999
 #define FLOODER	1500
 #define HONEST	1600
-
-enum { SLICES, HANDLES, KBYTES, FDS, PEERS, KNOBS };
-
-static const char * const knob[KNOBS] = {
-	"/proc/sys/kernel/bus1/max_slices",
-	"/proc/sys/kernel/bus1/max_handles",
-	"/proc/sys/kernel/bus1/max_inflight_kbytes",
-	"/proc/sys/kernel/bus1/max_inflight_fds",
-	"/proc/sys/user/max_bus1_peers",
-};
-
-static int knob_set(unsigned int i, unsigned long value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lu\n", value);
-	return write_file(knob[i], text);
-}
 
 static struct bus1_peer_limits limits_of(__u64 n)
 {
@@ -56,7 +39,7 @@ static bool has_reserved(int fd, long long n)
 }
 
 FIXTURE(user) {
-	char saved[KNOBS][32];
+	struct knobs saved;
 	struct peer p, q;
 	struct bus1_peer_limits l;
 };
@@ -67,9 +50,7 @@ FIXTURE_SETUP(user)
 
 	if (geteuid())
 		SKIP(return, "only root can open peers of other users");
-	for (i = 0; i < KNOBS; i++)
-		ASSERT_LT(0, read_file(knob[i], self->saved[i],
-				       sizeof(self->saved[i])));
+	ASSERT_TRUE(knobs_save(&self->saved));
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0, knob_set(i, 100));
 	self->p.fd = self->q.fd = -1;
@@ -79,11 +60,7 @@ FIXTURE_SETUP(user)
 
 FIXTURE_TEARDOWN_PARENT(user)
 {
-	unsigned int i;
-
-	for (i = 0; i < KNOBS; i++)
-		if (self->saved[i][0])
-			write_file(knob[i], self->saved[i]);
+	knobs_restore(&self->saved);
 }
 
 TEST_F(user, who_has_no_room_cannot_open_another_peer)
@@ -108,13 +85,13 @@ TEST_F(user, who_has_no_room_cannot_open_another_peer)
 
 TEST_F(user, has_as_much_room_as_the_sysctl_says_now)
 {
-	ASSERT_EQ(0, knob_set(FDS, 10));
+	ASSERT_EQ(0, knob_set(KNOB_FDS, 10));
 	EXPECT_EQ(60, query(self->p.fd).max_inflight_fds);
 	EXPECT_EQ(-ENOSPC, limit_all(self->p.fd, 61));
 	EXPECT_EQ(0, limit_all(self->p.fd, 59));
 	self->l = limits_of(0);
 	EXPECT_EQ(0, open_as(&self->q, &self->l, USER));
-	ASSERT_EQ(0, knob_set(FDS, 100));
+	ASSERT_EQ(0, knob_set(KNOB_FDS, 100));
 	EXPECT_EQ(0, limit_all(self->q.fd, 41));
 }
 
@@ -130,7 +107,7 @@ TEST_F(user, who_has_no_room_resets_nothing)
 	for (i = 0; i < 4; i++) {
 		self->l = limits_of(80);
 		((__u64 *)&self->l)[(i + 1) % 4] = 20;
-		((__u64 *)&self->l)[i] = i == KBYTES ? 100 * 1024 + 1 : 101;
+		((__u64 *)&self->l)[i] = i == KNOB_KBYTES ? 100 * 1024 + 1 : 101;
 		EXPECT_EQ(-ENOSPC, sys_reset(self->p.fd, &self->l,
 					     sizeof(self->l), 0));
 		EXPECT_EQ(-ENOSPC, sys_reset(self->p.fd, &self->l,
@@ -155,14 +132,14 @@ TEST_F(user, does_not_get_back_what_a_peer_uses)
 	for (i = 0; i < 30; i++)
 		ASSERT_EQ(0, send_empty(self->p.fd, NODE));
 	ASSERT_EQ(0, limit_all(self->p.fd, 0));
-	EXPECT_EQ(30, fdinfo_value(self->p.fd, "reserved", SLICES));
-	EXPECT_EQ(1, fdinfo_value(self->p.fd, "reserved", HANDLES));
-	EXPECT_EQ(0, fdinfo_value(self->p.fd, "reserved", FDS));
+	EXPECT_EQ(30, fdinfo_value(self->p.fd, "reserved", KNOB_SLICES));
+	EXPECT_EQ(1, fdinfo_value(self->p.fd, "reserved", KNOB_HANDLES));
+	EXPECT_EQ(0, fdinfo_value(self->p.fd, "reserved", KNOB_FDS));
 	self->l.max_slices = 71;
 	EXPECT_EQ(-ENOSPC, open_as(&self->q, &self->l, USER));
 	ASSERT_EQ(0, recv_msg(&self->p, &r));
 	ASSERT_EQ(0, slice_release_one(self->p.fd, r.offset));
-	EXPECT_EQ(29, fdinfo_value(self->p.fd, "reserved", SLICES));
+	EXPECT_EQ(29, fdinfo_value(self->p.fd, "reserved", KNOB_SLICES));
 	EXPECT_EQ(0, open_as(&self->q, &self->l, USER));
 	/* What it has already is not reserved twice. */
 	EXPECT_EQ(0, limit_all(self->p.fd, 29));
@@ -177,7 +154,7 @@ TEST_F(user, gets_all_back_when_a_peer_is_closed)
 	struct peer sender = { .fd = -1 };
 	__u64 to;
 
-	ASSERT_EQ(0, knob_set(PEERS, 1));
+	ASSERT_EQ(0, knob_set(KNOB_PEERS, 1));
 	self->l = limits_of(100);
 	ASSERT_EQ(0, open_as(&sender, &self->l, HONEST));
 	to = connect_new(self->p.fd, NODE, sender.fd);
@@ -207,8 +184,8 @@ TEST_F(user, has_a_closed_peer_pay_for_replies_that_are_owed)
 	self->l = limits_of(0);
 	ASSERT_EQ(0, open_as(&self->q, &self->l, USER));
 	peer_close(&self->p);
-	EXPECT_EQ(1, fdinfo_value(self->q.fd, "reserved", HANDLES));
-	EXPECT_EQ(0, fdinfo_value(self->q.fd, "reserved", SLICES));
+	EXPECT_EQ(1, fdinfo_value(self->q.fd, "reserved", KNOB_HANDLES));
+	EXPECT_EQ(0, fdinfo_value(self->q.fd, "reserved", KNOB_SLICES));
 	EXPECT_EQ(0, release_one(server.fd, r.reply));
 	EXPECT_TRUE(has_reserved(self->q.fd, 0));
 	peer_close(&server);
@@ -425,7 +402,7 @@ TEST_F(user, that_was_killed_has_nothing_reserved)
 	char c;
 	pid_t pid;
 
-	ASSERT_EQ(0, knob_set(PEERS, 5));
+	ASSERT_EQ(0, knob_set(KNOB_PEERS, 5));
 	for (i = 0; i < 5; i++) {
 		ASSERT_EQ(0, pipe(ready));
 		pid = fork();
@@ -536,15 +513,15 @@ TEST_F(service, of_a_user_with_300_default_peers_has_all_its_limits)
 		EXPECT_EQ(0, send_fds(self->honest.fd, to, &fd, 1));
 	}
 	EXPECT_EQ((MANY + 9) * one.max_slices,
-		  fdinfo_value(p[0].fd, "reserved", SLICES));
+		  fdinfo_value(p[0].fd, "reserved", KNOB_SLICES));
 	EXPECT_EQ((MANY + 9) * one.max_inflight_bytes / 1024,
-		  fdinfo_value(p[0].fd, "reserved", KBYTES));
+		  fdinfo_value(p[0].fd, "reserved", KNOB_KBYTES));
 	for (n = 0; n < MANY; n++)
 		EXPECT_EQ(1, drain(&p[n]));
 	for (n = 0; n < MANY; n++)
 		peer_close(&p[n]);
 	EXPECT_EQ(9 * one.max_slices,
-		  fdinfo_value(self->p[0].fd, "reserved", SLICES));
+		  fdinfo_value(self->p[0].fd, "reserved", KNOB_SLICES));
 	free(p);
 }
 
@@ -563,8 +540,8 @@ TEST_F(service, of_a_user_fits_512_times_and_no_more)
 	ASSERT_EQ(0, sys_reset(p.fd, &l, sizeof(l), 0));
 	for (i = 0; i < 4; i++) {
 		none = limits_of(0);
-		((__u64 *)&none)[i] = i == KBYTES ? INT_MAX : 1;
-		EXPECT_EQ(i == KBYTES ? 0 : -ENOSPC,
+		((__u64 *)&none)[i] = i == KNOB_KBYTES ? INT_MAX : 1;
+		EXPECT_EQ(i == KNOB_KBYTES ? 0 : -ENOSPC,
 			  open_as(&self->p[0], &none, HONEST + 1));
 	}
 	peer_close(&p);

@@ -10,7 +10,7 @@
 #ifndef BUS1_SELFTEST_STRESS_H
 #define BUS1_SELFTEST_STRESS_H
 
-#include "common.h"
+#include "knobs.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -317,27 +317,18 @@ static inline long leak_bytes(void)
  */
 static inline bool user_is_clean(uid_t uid)
 {
-	static const char * const knob[] = {
-		"/proc/sys/user/max_bus1_peers",
-		"/proc/sys/kernel/bus1/max_slices",
-		"/proc/sys/kernel/bus1/max_handles",
-		"/proc/sys/kernel/bus1/max_inflight_kbytes",
-		"/proc/sys/kernel/bus1/max_inflight_fds",
-	};
-	static const char * const low[] = { "1", "1000", "2000", "300", "40" };
+	static const unsigned int low[KNOBS] = { 1000, 2000, 300, 40, 1 };
 	struct bus1_peer_limits l = { 1000, 2000, 300 * 1024, 40 };
 	struct peer p = { .fd = -1 };
-	char saved[5][32];
+	struct knobs saved = {};
 	int i, err;
 
-	for (i = 0; i < 5; i++) {
-		read_file(knob[i], saved[i], sizeof(saved[i]));
-		write_file(knob[i], low[i]);
-	}
+	knobs_save(&saved);
+	for (i = 0; i < KNOBS; i++)
+		knob_set(i, low[i]);
 	err = open_as(&p, &l, uid);
 	peer_close(&p);
-	for (i = 0; i < 5; i++)
-		write_file(knob[i], saved[i]);
+	knobs_restore(&saved);
 	return !err;
 }
 

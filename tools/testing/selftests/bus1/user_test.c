@@ -2,55 +2,30 @@
 /*
  * bus1 selftests: users, their limits and their namespaces
  */
+#include "knobs.h"
 #include "stress.h"
 
 #include <sys/resource.h>
 
 #define NODE	8ULL
 
-static const char * const knob[] = {
-	"/proc/sys/kernel/bus1/max_slices",
-	"/proc/sys/kernel/bus1/max_handles",
-	"/proc/sys/kernel/bus1/max_inflight_kbytes",
-	"/proc/sys/kernel/bus1/max_inflight_fds",
-	"/proc/sys/user/max_bus1_peers",
-};
-
-#define KNOBS	ARRAY_SIZE(knob)
-
 FIXTURE(user) {
-	char saved[KNOBS][32];
+	struct knobs saved;
 	struct peer sender;
 	__u64 to;
 };
 
 FIXTURE_SETUP(user)
 {
-	unsigned int i;
-
 	if (geteuid())
 		SKIP(return, "only root can open peers of other users");
-	for (i = 0; i < KNOBS; i++)
-		ASSERT_LT(0, read_file(knob[i], self->saved[i],
-				       sizeof(self->saved[i])));
+	ASSERT_TRUE(knobs_save(&self->saved));
 	ASSERT_EQ(0, open_as(&self->sender, NULL, 1500));
 }
 
 FIXTURE_TEARDOWN_PARENT(user)
 {
-	unsigned int i;
-
-	for (i = 0; i < KNOBS; i++)
-		if (self->saved[i][0])
-			write_file(knob[i], self->saved[i]);
-}
-
-static int knob_set(unsigned int i, unsigned long value)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%lu\n", value);
-	return write_file(knob[i], text);
+	knobs_restore(&self->saved);
 }
 
 TEST_F(user, limit_of_new_peers_is_a_512th_by_default)
@@ -61,7 +36,7 @@ TEST_F(user, limit_of_new_peers_is_a_512th_by_default)
 	int i;
 
 	for (i = 0; i < 4; i++) {
-		old[i] = strtoul(self->saved[i], NULL, 10);
+		old[i] = knob_saved(&self->saved, i);
 		ASSERT_EQ(0, knob_set(i, 512 * (1000 + i)));
 	}
 	ASSERT_EQ(0, open_as(&p, NULL, 998));
@@ -77,11 +52,11 @@ TEST_F(user, limit_of_new_peers_is_a_512th_by_default)
 
 TEST_F(user, defaults_are_as_documented)
 {
-	EXPECT_EQ(8388608, strtoul(self->saved[0], NULL, 10));
-	EXPECT_EQ(33554432, strtoul(self->saved[1], NULL, 10));
-	EXPECT_EQ(8388608, strtoul(self->saved[2], NULL, 10));
-	EXPECT_EQ(524288, strtoul(self->saved[3], NULL, 10));
-	EXPECT_EQ(4096, strtoul(self->saved[4], NULL, 10));
+	EXPECT_EQ(8388608, knob_saved(&self->saved, KNOB_SLICES));
+	EXPECT_EQ(33554432, knob_saved(&self->saved, KNOB_HANDLES));
+	EXPECT_EQ(8388608, knob_saved(&self->saved, KNOB_KBYTES));
+	EXPECT_EQ(524288, knob_saved(&self->saved, KNOB_FDS));
+	EXPECT_EQ(4096, knob_saved(&self->saved, KNOB_PEERS));
 }
 
 TEST_F(user, may_have_so_many_peers)
@@ -89,7 +64,7 @@ TEST_F(user, may_have_so_many_peers)
 	struct peer p[4] = { { .fd = -1 }, { .fd = -1 }, { .fd = -1 } };
 	int i;
 
-	ASSERT_EQ(0, knob_set(4, 3));
+	ASSERT_EQ(0, knob_set(KNOB_PEERS, 3));
 	for (i = 0; i < 3; i++)
 		ASSERT_EQ(0, open_as(&p[i], NULL, 998));
 	EXPECT_EQ(-ENOSPC, open_as(&p[3], NULL, 998));
@@ -111,7 +86,7 @@ TEST_F(user, may_open_a_peer_for_each_it_closed_though_others_hold_its_nodes)
 	struct peer p;
 	int i;
 
-	ASSERT_EQ(0, knob_set(4, 1));
+	ASSERT_EQ(0, knob_set(KNOB_PEERS, 1));
 	for (i = 0; i < 3; i++) {
 		ASSERT_EQ(0, open_as(&p, NULL, 995));
 		EXPECT_NE(BUS1_HANDLE_INVALID,
@@ -143,19 +118,6 @@ static int open_in_userns(uid_t uid)
 	return r;
 }
 
-static int claims(int fd)
-{
-	char buf[8192], *s = buf;
-	int n = 0;
-
-	read_fdinfo(fd, buf, sizeof(buf));
-	while ((s = strstr(s, "bus1-claim:"))) {
-		n++;
-		s++;
-	}
-	return n;
-}
-
 #define SPACES	200
 
 TEST_F_TIMEOUT(user, with_200_user_namespaces_counts_as_one_claimant, 120)
@@ -179,7 +141,7 @@ TEST_F_TIMEOUT(user, with_200_user_namespaces_counts_as_one_claimant, 120)
 		EXPECT_TRUE(!err || err == -EDQUOT);
 	}
 	EXPECT_EQ(50, sent);
-	EXPECT_EQ(1, claims(r.fd));
+	EXPECT_EQ(1, count_claims(r.fd));
 	EXPECT_EQ(1000, fdinfo_value(r.fd, "claim", 0));
 	/* Somebody else has what one other claimant has: a third of the rest. */
 	to = connect_peers(r.fd, NODE, self->sender.fd);
@@ -204,10 +166,10 @@ TEST_F(user, is_one_claimant_for_a_receiver_in_another_namespace)
 		ASSERT_LE(0, fd);
 		EXPECT_EQ(0, send_empty(fd, connect_peers(r.fd, NODE, fd)));
 	}
-	EXPECT_EQ(1, claims(r.fd));
+	EXPECT_EQ(1, count_claims(r.fd));
 	EXPECT_EQ(0, send_empty(self->sender.fd,
 				connect_peers(r.fd, NODE, self->sender.fd)));
-	EXPECT_EQ(2, claims(r.fd));
+	EXPECT_EQ(2, count_claims(r.fd));
 	close(r.fd);
 }
 
@@ -216,7 +178,7 @@ TEST_F(user, pays_for_the_peers_of_its_namespaces)
 {
 	int i, fd;
 
-	ASSERT_EQ(0, knob_set(4, 5));
+	ASSERT_EQ(0, knob_set(KNOB_PEERS, 5));
 	for (i = 0; i < 5; i++) {
 		fd = open_in_userns(996);
 		if (fd == -EPERM)
