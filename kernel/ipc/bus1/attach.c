@@ -117,15 +117,6 @@ take_handle(struct bus1_node *node, struct bus1_space *from,
 	return 0;
 }
 
-/* A dead node's end comes before whatever its would-be holder gets next. */
-static void sync_with_death(struct bus1_space *holder, struct bus1_node *node)
-{
-	spin_lock(&holder->data);
-	bus1_queue_sync(&holder->queue,
-			bus1_tx_get_place(&node->tx).timestamp);
-	spin_unlock(&holder->data);
-}
-
 static int alloc_handle(gfp_t gfp, bool keep, struct bus1_handle **handle)
 {
 	*handle = gfp ? kmem_cache_alloc(handle_cache, gfp) : NULL;
@@ -153,7 +144,8 @@ attach_slowly(struct bus1_node *node, struct bus1_space *from,
 	}
 	if (err == -EBUSY) {
 		bus1_node_help(node);
-		sync_with_death(holder, node);
+		/* Its end comes before whatever its would-be holder gets next. */
+		bus1_node_sync(node, holder);
 		err = 0;
 	}
 	if (spare)

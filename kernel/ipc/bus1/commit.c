@@ -182,10 +182,7 @@ static void walk_dest(struct bus1_tx *tx, struct bus1_tx_dest *dest)
 			move_locked(tx, dest);
 		spin_unlock(&to->data);
 	}
-	if (READ_ONCE(dest->step) != BUS1_STEP_MOVED)
-		return;
-	bus1_space_wake_pollers(to);
-	smp_store_release(&dest->step, BUS1_STEP_WOKEN);
+	bus1_step_wake(&dest->step, to);
 }
 
 static void walk_multicast(struct bus1_tx *tx)

@@ -6,10 +6,10 @@
 /**
  * DOC: destruction
  *
- * A node dies in one event: a transaction whose receivers are all
- * its holders. Several nodes of one call die one after the other: whoever meets one that
- * is dying carries out what is left, so that must not be more than one. See object.c, "references", for what keeps the holders from changing,
- * and queue.c, "order", for the transaction. The steps:
+ * A node dies in one event: a transaction whose receivers are all its holders. Several
+ * nodes of one call die one after the other: whoever meets one that is dying carries out
+ * what is left, so that must not be more than one. See object.c, "references", for what
+ * keeps the holders from changing, and queue.c, "order", for the transaction. The steps:
  *
  * seal
  *	DYING: nobody becomes a holder any more, no message is accepted
@@ -75,7 +75,7 @@ static void settle_node(struct bus1_node *node)
 {
 	struct bus1_space *owner = node->owner;
 	struct bus1_message *message;
-	struct bus1_tx *tx = NULL;
+	struct bus1_tx *tx;
 
 	do {
 		spin_lock(&owner->data);
@@ -84,16 +84,13 @@ static void settle_node(struct bus1_node *node)
 		message = list_first_entry_or_null(&node->staged,
 						   struct bus1_message, staged);
 		tx = NULL;
-		if (message && !bus1_commit_kick_locked(message, -EHOSTUNREACH)) {
+		/* A fixed one has a walker until its message is staged no more. */
+		if (message && !bus1_commit_kick_locked(message, -EHOSTUNREACH) &&
+		    bus1_tx_enter(message->entry.tx))
 			tx = message->entry.tx;
-			bus1_tx_get(tx);
-		}
 		spin_unlock(&owner->data);
-		if (!tx)
-			continue;
-		if (bus1_tx_enter(tx))
+		if (tx)
 			bus1_tx_help(tx);
-		bus1_tx_put(tx);
 	} while (message);
 }
 
@@ -125,10 +122,7 @@ static void move_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 		}
 		spin_unlock(&holder->data);
 	}
-	if (READ_ONCE(handle->step) != BUS1_STEP_MOVED)
-		return;
-	bus1_space_wake_pollers(holder);
-	smp_store_release(&handle->step, BUS1_STEP_WOKEN);
+	bus1_step_wake(&handle->step, holder);
 }
 
 /*
@@ -141,16 +135,6 @@ static void note_owner(struct bus1_node *node)
 
 	spin_lock(&owner->data);
 	bus1_tx_note(&node->tx, owner->queue.clock);
-	spin_unlock(&owner->data);
-}
-
-static void sync_owner(struct bus1_node *node)
-{
-	struct bus1_space *owner = node->owner;
-
-	spin_lock(&owner->data);
-	bus1_queue_sync(&owner->queue,
-			bus1_tx_get_place(&node->tx).timestamp);
 	spin_unlock(&owner->data);
 }
 
@@ -181,7 +165,7 @@ static void walk_destruction(struct bus1_tx *tx)
 		fix_destruction(tx);
 	}
 	if (node->quiet)
-		sync_owner(node);
+		bus1_node_sync(node, node->owner);
 	for_each_holder(handle, node) {
 		move_notice(tx, handle);
 		if (!(++steps % BUS1_BATCH))
@@ -318,8 +302,9 @@ static void settle_move(struct bus1_reply *reply)
 	if (bus1_tx_enter(tx)) {
 		settle_dest(tx);
 		if (bus1_tx_is_fixed(tx))
-			tx->walk(tx);
-		bus1_tx_leave(tx);
+			bus1_tx_help(tx);
+		else
+			bus1_tx_leave(tx);
 	}
 	bus1_reply_end_move(reply, tx);
 	bus1_tx_put(tx);

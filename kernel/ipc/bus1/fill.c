@@ -92,8 +92,8 @@ static int build_leg(struct bus1_job *job, struct bus1_leg *leg)
 		return -EHOSTUNREACH;
 	get_shape(job, &shape);
 	/*
-	 * An inode's worth of memory, once in a peer's life: the caller's. A reply has
-	 * its room in the pool since it was asked for.
+	 * An inode's worth of memory, once in a peer's life: the caller's. A requester's
+	 * pool has had its file since the reply was asked for.
 	 */
 	if (!leg->name.reply && bus1_shape_size(&shape) > BUS1_INLINE_MAX)
 		err = bus1_pool_prepare(&leg->to->pool);

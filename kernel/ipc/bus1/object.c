@@ -249,6 +249,21 @@ void bus1_node_help(struct bus1_node *node)
 }
 
 /**
+ * bus1_node_sync() - let a peer hear when a node was destroyed
+ * @node:	node whose destruction is fixed
+ * @space:	the peer's; no data lock is held
+ *
+ * What the peer gets from now on is placed after the destruction.
+ */
+void bus1_node_sync(struct bus1_node *node, struct bus1_space *space)
+{
+	spin_lock(&space->data);
+	bus1_queue_sync(&space->queue,
+			bus1_tx_get_place(&node->tx).timestamp);
+	spin_unlock(&space->data);
+}
+
+/**
  * bus1_node_forget() - let go of a dead node, as far as its owner can
  * @node:	node whose owner's @local is held; may be gone afterwards
  *

@@ -123,6 +123,7 @@ void bus1_node_free(struct kref *ref);
 bool bus1_node_unref_locked(struct bus1_node *node, u64 n);
 void bus1_node_pass(struct bus1_node *node);
 void bus1_node_help(struct bus1_node *node);
+void bus1_node_sync(struct bus1_node *node, struct bus1_space *space);
 void bus1_node_forget(struct bus1_node *node);
 
 struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id);
@@ -169,6 +170,21 @@ static inline void bus1_handle_keep_memory(struct bus1_handle *handle,
 	    READ_ONCE(holder->spare_handle) ||
 	    cmpxchg(&holder->spare_handle, NULL, handle))
 		bus1_handle_free_memory(handle);
+}
+
+/**
+ * bus1_step_wake() - tell who polls that an entry has its final place
+ * @step:	of the transaction at @space, see &enum bus1_step
+ * @space:	where the entry is; its @data is not held
+ *
+ * The last step of a destination. Several walkers may wake for one entry.
+ */
+static inline void bus1_step_wake(u8 *step, struct bus1_space *space)
+{
+	if (READ_ONCE(*step) != BUS1_STEP_MOVED)
+		return;
+	bus1_space_wake_pollers(space);
+	smp_store_release(step, BUS1_STEP_WOKEN);
 }
 
 /**
