@@ -22,6 +22,8 @@
 #define TAIL		((STEPS_SIZE + 7) & ~7)
 
 static char payload[1 << 20];
+/* Where small messages are received. */
+static char inbox[BUS1_INLINE_MAX] __attribute__((aligned(8)));
 static struct iovec vec = { payload, STEPS_SIZE };
 
 static uint64_t to_u64(const void *p)
@@ -61,10 +63,26 @@ static void send_to(int fd, const uint64_t *dests, size_t n)
 	syscall(508, fd, &args, sizeof(args), 0);
 }
 
+static struct bus1_recv_args recv_args(uint64_t release)
+{
+	return (struct bus1_recv_args) {
+		.max_offset = 1 << 30,
+		.ptr_buffer = to_u64(inbox),
+		.buffer_size = sizeof(inbox),
+		.release = release,
+	};
+}
+
+/* What came carries something behind its payload: where, if it is at @offset of @pool. */
+static const char *tail(const char *pool, uint64_t offset)
+{
+	return (offset == BUS1_OFFSET_INVALID ? inbox : pool + offset) + TAIL;
+}
+
 /* Receives, releases the slice at @offset, and returns that of the message. */
 static uint64_t receive_with(int fd, uint64_t offset, unsigned int flags)
 {
-	struct bus1_recv_args args = { .max_offset = 1 << 30, .release = offset };
+	struct bus1_recv_args args = recv_args(offset);
 
 	syscall(509, fd, &args, sizeof(args), BUS1_RECV_RELEASE | flags);
 	return args.offset;
@@ -107,7 +125,7 @@ static void run_handle(int server, int client, uint64_t to)
 		mark(MARK_ROUND);
 		syscall(508, client, &args, sizeof(args), BUS1_SEND_HANDLES);
 		offset = receive(server, offset);
-		memcpy(&id, pool + offset + TAIL, sizeof(id));
+		memcpy(&id, tail(pool, offset), sizeof(id));
 		syscall(505, server, &id, 1, 0);
 	}
 }
@@ -125,14 +143,14 @@ static void run_fd(int server, int client, uint64_t to)
 		mark(MARK_ROUND);
 		syscall(508, client, &args, sizeof(args), BUS1_SEND_FDS);
 		offset = receive_with(server, offset, BUS1_RECV_INSTALL_FDS);
-		memcpy(&fd, pool + offset + TAIL, sizeof(fd));
+		memcpy(&fd, tail(pool, offset), sizeof(fd));
 		close(fd);
 	}
 }
 
 static void serve(int server)
 {
-	struct bus1_recv_args recv = { .max_offset = 1 << 30 };
+	struct bus1_recv_args recv = recv_args(BUS1_OFFSET_INVALID);
 	struct bus1_send_args reply;
 	uint64_t handle;
 
@@ -148,9 +166,7 @@ static void serve(int server)
 
 static void run_call(int server, int client, uint64_t to)
 {
-	struct bus1_recv_args recv = {
-		.max_offset = 1 << 30, .release = BUS1_OFFSET_INVALID,
-	};
+	struct bus1_recv_args recv = recv_args(BUS1_OFFSET_INVALID);
 	struct bus1_send_args request = message_to(&to, 1);
 	int i;
 

@@ -40,39 +40,31 @@
  * claimant
  *	a user, as somebody who holds a part of a receiver's resources
  *
- * Rooms, from the bottom; a file includes headers of its own room and of lower
- * layers only, which scripts/check-layers of the repository checks::
+ * Rooms, from the bottom. A file includes headers of its own room and of lower
+ * floors only, and calls no function of a higher one, which scripts/check-layers of the
+ * repository checks::
  *
  *	1	limits		numbers and masks
  *	2	queue		order of entries
- *		pool		receive memory
+ *		pool		receive memory (pool.c) and its slices (slice.c)
  *		quota		limits and shares
- *	3	slice		the slices of a pool
- *		ident		who a peer is
- *	4	space		what a peer is to nodes, handles and replies
- *		tx		a transaction, which anybody can finish
- *	5	object		nodes and handles
- *	6	attach		how a peer becomes a holder of a node
- *	7	reply		prepaid replies, and who waits for them
- *	8	message		messages
- *	9	name		handle IDs that a call names
- *	10	peer		participants
- *	11	commit		the commit of a message to its destinations
- *		deliver		handing one message to its receiver
- *	12	destroy		destruction of nodes, cancelling of requests
- *	13	ask		asking for a reply
- *		answer		answering a request
- *	14	job		what a send is to do
- *	15	fill		filling the messages of a send
- *	16	send		the steps of any send
- *		recv		taking the entry in front
+ *	3	peer		participants: their locks, who they are, waking (peer.c);
+ *				a transaction, which anybody can finish (tx.c)
+ *	4	object		nodes (node.c) and handles (handle.c)
+ *	5	reply		prepaid replies, and who waits for them
+ *	6	message		messages
+ *	7	lookup		what a call names
+ *		release		releasing of slices and handles
+ *	8	commit		the commit of a message to its destinations
+ *	9	destroy		destruction of nodes, cancelling of requests
+ *	10	recv		taking the entry in front, waiting (recv.c); handing a
+ *				message to its receiver (deliver.c)
+ *	11	send		the steps of a send (send.c), its payload (payload.c), the
+ *				replies that it asks for and moves (request.c)
  *		transfer	giving handles from peer to peer
- *	17	await		waiting for one reply
  *		teardown	emptying a peer: disconnect and reset
- *	18	file		the file descriptor
- *	19	args		arguments of system calls
- *	20	syscalls	user memory
- *		init		caches and sysctls
+ *	12	file		the file descriptor
+ *	13	syscalls	user memory; caches and sysctls
  */
 
 /**
@@ -80,27 +72,21 @@
  *
  * From the outside in:
  *
- * 1. &struct bus1_space.local, a mutex: a peer's own calls on its handles, its
- *    seed and its published slices. The second of two is only tried
- *    for, and nobody takes more than two.
+ * 1. &struct bus1_peer.local, a mutex: a peer's own calls on its handles, its
+ *    seed and its published slices. A send holds it from the look-up to the commit. The
+ *    second of two is only tried for, and nobody takes more than two.
  * 2. The memory-management locks that writing into a pool takes (page locks,
  *    reclaim). Nothing of bus1 is taken below them.
- * 3. &struct bus1_space.data, a spin lock: what other peers touch. Never two.
+ * 3. &struct bus1_peer.data, a spin lock: what other peers touch. Never two.
  * 4. The locks of the scheduler, which a blocked receiver is woken under, and, with none of
- *    the above but @local, those of wait queues, ucounts_lock and the wait table of
- *    wake_up_var(), each a leaf.
+ *    the above but @local, those of wait queues and ucounts_lock, each a leaf.
  *
  * User memory is only touched with page faults on while none of these is held.
  *
  * No wait crosses peers: whoever is held up by a transaction, a destruction or a
  * cancellation that somebody else began finishes it (tx.c, commit.c, destroy.c). Nothing of
- * it depends on who began it having the processor.
- *
- * One wait does not cross peers: whoever wants a reply handle that another call of the
- * same peer has claimed waits for that call to use it, move it or give it back
- * (send.c, peer.c); a flush does, too, when it is done (teardown.c).
- * Nothing is claimed, locked or staged meanwhile; and a claim is given back before
- * user memory is waited for.
+ * it depends on who began it having the processor. What is left to wait for is one's own
+ * peer's mutex, and messages.
  */
 
 #endif /* _BUS1_H */

@@ -31,6 +31,10 @@
  * destination is only read in the end, after the receiver's lock was taken once more.
  *
  * A receiver that goes down ends its nodes first, and so gets rid of what is staged.
+ *
+ * What is sent to a reply handle is written into the message that the requester paid for.
+ * Nothing is charged, and so nothing of the requester's can refuse it: when there is
+ * no memory for its pages, the reply is dropped.
  */
 
 #include <linux/slab.h>
@@ -50,59 +54,44 @@ bool bus1_commit_may_skip(u32 flags, int err)
 	       (err == -EHOSTUNREACH || err == -EDQUOT || err == -EXFULL);
 }
 
-static int check_node_locked(struct bus1_peer *from,
-			     const struct bus1_node *node)
-{
-	if (bus1_node_is_unreachable(node))
-		return -EHOSTUNREACH;
-	return bus1_node_was_released(node, &from->space) ? -ENXIO : 0;
-}
-
 /**
  * bus1_commit_one() - commit a message to its one destination
- * @from:	who sends
  * @message:	complete message to a node; on success it is the receiver's
- * @sync:	whether the caller is about to wait for the reply
  *
- * Return: 0; -EHOSTUNREACH; -ENXIO if the sender released its handle meanwhile.
+ * Return: 0 or -EHOSTUNREACH.
  */
-int bus1_commit_one(struct bus1_peer *from, struct bus1_message *message,
-		    bool sync)
+int bus1_commit_one(struct bus1_message *message)
 {
-	struct bus1_space *to = message->space;
+	struct bus1_peer *to = message->peer;
 	int err;
 
 	spin_lock(&to->data);
-	err = check_node_locked(from, message->dest);
-	if (!err) {
+	err = bus1_node_is_unreachable(message->dest) ? -EHOSTUNREACH : 0;
+	if (likely(!err)) {
 		message->committed = true;
 		bus1_message_enqueued_locked(message);
 		bus1_queue_add(&to->queue, &message->entry,
 			       bus1_message_key(&message->entry));
-		bus1_space_wake_locked(to, sync);
+		bus1_peer_wake_locked(to);
 	}
 	spin_unlock(&to->data);
-	if (!err)
-		bus1_space_wake_pollers(to);
+	if (likely(!err))
+		bus1_peer_wake_pollers(to);
 	return err;
 }
 
-static void stage_dest(struct bus1_tx *tx, struct bus1_peer *from,
-		       struct bus1_tx_dest *dest)
+static void stage_dest(struct bus1_tx *tx, struct bus1_tx_dest *dest)
 {
 	struct bus1_message *message = dest->message;
 	struct bus1_node *node = dest->node;
-	struct bus1_space *to = node->owner;
+	struct bus1_peer *to = node->owner;
 
 	spin_lock(&to->data);
 	if (dest->step == BUS1_STEP_NEW) {
-		dest->error = check_node_locked(from, node);
-		if (dest->error) {
+		if (bus1_node_is_unreachable(node)) {
+			dest->error = -EHOSTUNREACH;
 			dest->step = BUS1_STEP_REFUSED;
 		} else {
-			/* A reference, so that no notice of the last gets in front. */
-			dest->counted = to != &from->space;
-			node->n_refs += dest->counted;
 			message->tx_dest = dest;
 			list_add_tail(&message->staged, &node->staged);
 			bus1_tx_get(tx);
@@ -113,16 +102,10 @@ static void stage_dest(struct bus1_tx *tx, struct bus1_peer *from,
 	spin_unlock(&to->data);
 }
 
-static void settle_locked(struct bus1_tx_dest *dest)
+static void settle_locked(struct bus1_message *message)
 {
-	struct bus1_message *message = dest->message;
-
 	list_del(&message->staged);
 	message->tx_dest = NULL;
-	/* With the message there or gone, its owner may have to be told. */
-	if (dest->counted)
-		bus1_node_unref_locked(dest->node, 1);
-	bus1_space_wake_locked(dest->node->owner, false);
 }
 
 static void unstage_locked(struct bus1_tx_dest *dest)
@@ -133,7 +116,7 @@ static void unstage_locked(struct bus1_tx_dest *dest)
 	bus1_queue_remove(&dest->node->owner->queue, entry);
 	entry->tx = NULL;
 	bus1_tx_put(tx);
-	settle_locked(dest);
+	settle_locked(dest->message);
 }
 
 /**
@@ -148,7 +131,7 @@ bool bus1_commit_kick_locked(struct bus1_message *message, int err)
 {
 	struct bus1_tx_dest *dest = message->tx_dest;
 
-	lockdep_assert_held(&message->space->data);
+	lockdep_assert_held(&message->peer->data);
 
 	dest->error = err;
 	/* Pairs with the acquire in fix_dests(). */
@@ -168,13 +151,14 @@ static void move_locked(struct bus1_tx *tx, struct bus1_tx_dest *dest)
 	message->committed = true;
 	bus1_message_enqueued_locked(message);
 	bus1_tx_move(tx, &dest->node->owner->queue, &message->entry);
-	settle_locked(dest);
+	settle_locked(message);
+	bus1_peer_wake_locked(dest->node->owner);
 	smp_store_release(&dest->step, BUS1_STEP_MOVED);
 }
 
 static void walk_dest(struct bus1_tx *tx, struct bus1_tx_dest *dest)
 {
-	struct bus1_space *to = dest->node->owner;
+	struct bus1_peer *to = dest->node->owner;
 
 	if (smp_load_acquire(&dest->step) < BUS1_STEP_MOVED) {
 		spin_lock(&to->data);
@@ -212,12 +196,12 @@ static void end_multicast(struct bus1_tx *tx)
 
 /**
  * bus1_multicast_new() - prepare a transaction that sends
- * @legs:	destinations; those without a message are passed over
+ * @dests:	destinations; those without a message are passed over
  * @n:		how many
  *
  * Return: the transaction, for bus1_multicast_commit(); or NULL.
  */
-struct bus1_multicast *bus1_multicast_new(struct bus1_leg *legs, size_t n)
+struct bus1_multicast *bus1_multicast_new(struct bus1_dest *dests, size_t n)
 {
 	struct bus1_multicast *multicast;
 	struct bus1_tx_dest *dest;
@@ -234,11 +218,11 @@ struct bus1_multicast *bus1_multicast_new(struct bus1_leg *legs, size_t n)
 	bus1_tx_init(&multicast->tx, walk_multicast, end_multicast);
 	multicast->dests = dest;
 	for (i = 0; i < n; i++) {
-		if (!legs[i].message)
+		if (!dests[i].message)
 			continue;
 		*dest++ = (struct bus1_tx_dest){
-			.node = bus1_node_get(legs[i].name.node),
-			.message = legs[i].message,
+			.node = bus1_node_get(dests[i].name.handle->node),
+			.message = dests[i].message,
 		};
 	}
 	multicast->n = dest - multicast->dests;
@@ -271,7 +255,7 @@ static int fix_dests(struct bus1_multicast *multicast, u32 flags)
 /* Whoever kicked a message still holds the lock, perhaps. */
 static void give_up_dest(struct bus1_tx_dest *dest)
 {
-	struct bus1_space *to = dest->node->owner;
+	struct bus1_peer *to = dest->node->owner;
 
 	spin_lock(&to->data);
 	if (dest->step == BUS1_STEP_STAGED) {
@@ -279,25 +263,23 @@ static void give_up_dest(struct bus1_tx_dest *dest)
 		dest->step = BUS1_STEP_NEW;
 	}
 	spin_unlock(&to->data);
-	bus1_space_wake_pollers(to);
 }
 
 /**
  * bus1_multicast_commit() - commit a message to all its destinations
- * @multicast:	what bus1_multicast_new() returned for @legs; may be gone afterwards
- * @from:	who sends
- * @legs:	destinations; those without a message are passed over. What is
+ * @multicast:	what bus1_multicast_new() returned for @dests; may be gone afterwards
+ * @dests:	destinations; those without a message are passed over. What is
  *		delivered belongs to its receiver then; what is not stays here
  * @n:		how many
  * @flags:	BUS1_SEND_*
  * @n_sent:	set to the number of deliveries
  *
- * Return: 0, or the error of the leg that was refused: -EHOSTUNREACH, -ENXIO
- * if the sender released its handle meanwhile, -EBUSY if a reply handle cannot be moved.
+ * Return: 0, or the error of the destination that was refused: -EHOSTUNREACH, or
+ * -EBUSY if a reply handle cannot be moved.
  */
 int bus1_multicast_commit(struct bus1_multicast *multicast,
-			  struct bus1_peer *from, struct bus1_leg *legs,
-			  size_t n, u32 flags, size_t *n_sent)
+			  struct bus1_dest *dests, size_t n, u32 flags,
+			  size_t *n_sent)
 {
 	bool refused = false;
 	struct bus1_tx_dest *dest;
@@ -306,7 +288,7 @@ int bus1_multicast_commit(struct bus1_multicast *multicast,
 
 	for (i = 0; i < multicast->n && fixed > 0; i++) {
 		dest = &multicast->dests[i];
-		stage_dest(&multicast->tx, from, dest);
+		stage_dest(&multicast->tx, dest);
 		/* Pairs with the release in bus1_commit_kick_locked(). */
 		if (smp_load_acquire(&dest->step) == BUS1_STEP_REFUSED &&
 		    !bus1_commit_may_skip(flags, dest->error))
@@ -323,13 +305,13 @@ int bus1_multicast_commit(struct bus1_multicast *multicast,
 	*n_sent = 0;
 	dest = multicast->dests;
 	for (i = 0; i < n; i++) {
-		if (!legs[i].message)
+		if (!dests[i].message)
 			continue;
 		if (dest->step >= BUS1_STEP_MOVED) {
-			legs[i].message = NULL;
+			dests[i].message = NULL;
 			++*n_sent;
 		} else if (dest->step == BUS1_STEP_REFUSED && !refused) {
-			legs[i].error = dest->error;
+			dests[i].error = dest->error;
 			/* Of a send that fails, the first is told. */
 			refused = fixed < 0;
 		}
@@ -337,4 +319,124 @@ int bus1_multicast_commit(struct bus1_multicast *multicast,
 	}
 	bus1_tx_leave(&multicast->tx);
 	return min(fixed, 0);
+}
+
+/**
+ * bus1_answer_begin() - begin to write a reply
+ * @reply:	reply whose handle the caller has; its @local is held until the end
+ * @shape:	what is to come
+ * @message:	what to fill; bus1_message_set_sender() is to follow
+ *
+ * Return: 0, and bus1_answer_commit() or bus1_answer_abort() is to follow; -EXFULL,
+ * and the same follows, if the requester, who is being flushed, has no room for it now;
+ * -EMSGSIZE if it is more than was paid for; -EHOSTUNREACH if the reply was
+ * cancelled or the requester is gone.
+ */
+int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
+		      struct bus1_message **message)
+{
+	struct bus1_peer *requester = reply->requester;
+	struct bus1_message *room;
+	bool open, fits;
+	int err = 0;
+
+	fits = shape->n_bytes <= reply->max_bytes &&
+	       shape->n_handles <= reply->max_handles &&
+	       shape->n_fds <= reply->max_fds;
+
+	spin_lock(&requester->data);
+	open = bus1_reply_is_open(reply) && !requester->down;
+	reply->filling = open && fits;
+	room = reply->message;
+	if (open && fits) {
+		bus1_message_set_shape(room, shape);
+		if (!bus1_message_is_small(room))
+			err = bus1_pool_alloc(&room->peer->pool, &room->slice,
+					      bus1_message_size(room));
+	}
+	spin_unlock(&requester->data);
+	if (!open)
+		return -EHOSTUNREACH;
+	if (!fits)
+		return -EMSGSIZE;
+	*message = room;
+	return err;
+}
+
+/**
+ * bus1_answer_abort() - undo bus1_answer_begin()
+ * @reply:	reply
+ * @message:	what was to be filled; its reply handles were taken back
+ */
+void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
+{
+	struct bus1_peer *requester = reply->requester;
+	bool cancelled;
+
+	bus1_message_drop_handles(message);
+	bus1_message_drop_files(message);
+
+	spin_lock(&requester->data);
+	if (message->slice.size)
+		bus1_message_free_slice_locked(message);
+	reply->filling = false;
+	cancelled = !bus1_reply_is_open(reply);
+	if (cancelled)
+		reply->message = NULL;
+	spin_unlock(&requester->data);
+	if (cancelled)
+		bus1_message_free(message);
+}
+
+/**
+ * bus1_answer_commit() - send a reply
+ * @reply:	reply; used up on success, and may be gone
+ * @message:	complete message; on success it is the requester's
+ * @lost:	whether there was no memory for it: then it is dropped
+ * @holder:	who has the reply handle; its @local is held
+ *
+ * Return: 0; or -EHOSTUNREACH and bus1_answer_abort() is to follow.
+ */
+int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
+		       bool lost, struct bus1_peer *holder)
+{
+	struct bus1_peer *requester = reply->requester;
+	struct bus1_reply *done = NULL;
+	bool polled;
+
+	spin_lock(&requester->data);
+	if (unlikely(!bus1_reply_is_open(reply) || requester->down)) {
+		spin_unlock(&requester->data);
+		return -EHOSTUNREACH;
+	}
+	bus1_reply_unlink(reply, holder);
+	reply->filling = false;
+	/* Also of what is lost: what it carries is dropped as if unread. */
+	message->committed = true;
+	if (unlikely(lost)) {
+		bus1_message_uncharge_locked(message, &message->charged);
+		reply->message = NULL;
+		bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
+	} else {
+		/* The handle that the reply was goes with what is not needed. */
+		message->charged.of[BUS1_HANDLES] += reply->charged;
+		reply->charged = false;
+		bus1_message_trim_locked(message);
+		bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
+					 bus1_message_size(message));
+	}
+	/* The reference keeps the requester, too. */
+	polled = waitqueue_active(&requester->pollers);
+	if (likely(!polled && !lost))
+		done = bus1_reply_put_locked(reply);
+	spin_unlock(&requester->data);
+
+	if (unlikely(polled))
+		bus1_peer_wake_pollers(requester);
+	if (unlikely(lost))
+		bus1_message_free(message);
+	if (unlikely(polled || lost))
+		bus1_reply_put(reply);
+	bus1_reply_free(done);
+	return 0;
 }

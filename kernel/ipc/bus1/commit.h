@@ -5,25 +5,23 @@
 #ifndef _BUS1_COMMIT_H
 #define _BUS1_COMMIT_H
 
-#include "name.h"
-#include "peer.h"
+#include "lookup.h"
+#include "message.h"
 
 /**
- * struct bus1_leg - the way to one destination
- * @name:	destination; without a node for a seed and a reply
- * @to:		the receiver, who lives as long as the node is referenced
- * @ident:	who the receiver is and in whose cgroup, referenced, or NULL
+ * struct bus1_dest - one destination of a send
+ * @name:	what was named; nothing for a seed
+ * @to:		the receiver, who lives as long as what was named
  * @message:	what is on the way to it; NULL when refused or delivered
  * @n_attached:	how many handles were attached, or dead, before there was no memory
  * @lost:	whether there is no memory for this reply: then it is dropped
  * @error:	why it was refused, or 0
  */
-struct bus1_leg {
+struct bus1_dest {
 	struct bus1_name name;
 	struct bus1_peer *to;
-	struct bus1_ident *ident;
 	struct bus1_message *message;
-	size_t n_attached;
+	u32 n_attached;
 	bool lost;
 	int error;
 };
@@ -33,14 +31,12 @@ struct bus1_leg {
  * @node:	where to, referenced
  * @message:	the message: the sender's while NEW or REFUSED, in the receiver's queue
  *		while STAGED, and then the receiver's
- * @counted:	whether the staged message counts in &struct bus1_node.n_refs
  * @step:	how far it is, see &enum bus1_step; the receiver's @data
  * @error:	why it was refused; written before REFUSED can be seen
  */
 struct bus1_tx_dest {
 	struct bus1_node *node;
 	struct bus1_message *message;
-	bool counted;
 	u8 step;
 	int error;
 };
@@ -58,12 +54,17 @@ struct bus1_multicast {
 };
 
 bool bus1_commit_may_skip(u32 flags, int err);
-int bus1_commit_one(struct bus1_peer *from, struct bus1_message *message,
-		    bool sync);
-struct bus1_multicast *bus1_multicast_new(struct bus1_leg *legs, size_t n);
+int bus1_commit_one(struct bus1_message *message);
+struct bus1_multicast *bus1_multicast_new(struct bus1_dest *dests, size_t n);
 int bus1_multicast_commit(struct bus1_multicast *multicast,
-			  struct bus1_peer *from, struct bus1_leg *legs,
-			  size_t n, u32 flags, size_t *n_sent);
+			  struct bus1_dest *dests, size_t n, u32 flags,
+			  size_t *n_sent);
 bool bus1_commit_kick_locked(struct bus1_message *message, int err);
+
+int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
+		      struct bus1_message **message);
+void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message);
+int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
+		       bool lost, struct bus1_peer *holder);
 
 #endif /* _BUS1_COMMIT_H */

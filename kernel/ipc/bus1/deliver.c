@@ -10,8 +10,9 @@
  * the message left where it is: descriptors are reserved, handles are counted and
  * get IDs, both are written behind the payload. A small message for which the
  * caller has no buffer gets its slice. Then, under the data lock and with page
- * faults off, buffer and result are stored and the message unlinked. If the store
- * fails, the first part is undone.
+ * faults off, buffer and result are stored and the message unlinked. If the
+ * store fails, the first part is undone. Most messages need no first part, and are taken
+ * in the same step as they were found.
  *
  * Nobody else takes the message meanwhile, or sees the handles: that needs the
  * peer's local lock.
@@ -28,7 +29,7 @@
 #include <linux/user_namespace.h>
 #include <net/sock.h>
 
-#include "deliver.h"
+#include "recv.h"
 
 /**
  * struct delivery - a message that is being received
@@ -41,6 +42,7 @@
  * @asked:	whether the handle for its own reply is shown
  * @inlined:	whether it goes to the caller's buffer
  * @late:	whether it got its slice only now
+ * @lost:	whether its slice is lost
  * @shown:	how many of its handles were looked at
  * @kept:	how many of their charges went over to handles
  * @fds:	reserved descriptors, -1 where there is none; NULL without
@@ -57,6 +59,7 @@ struct delivery {
 	bool asked;
 	bool inlined;
 	bool late;
+	bool lost;
 	u32 shown;
 	u32 kept;
 	int *fds;
@@ -64,17 +67,7 @@ struct delivery {
 	int few_fds[BUS1_INLINE_ITEMS] __aligned(sizeof(u64));
 };
 
-static void fill_message(struct bus1_recv_args *out,
-			 const struct bus1_message *message)
-{
-	if (message->slice.size)
-		out->offset = message->slice.offset;
-	out->n_bytes = message->n_bytes;
-	out->n_handles = message->n_handles;
-	out->n_fds = message->n_fds;
-}
-
-static void fill_sender(struct bus1_recv_args *out,
+static __always_inline void fill_sender(struct bus1_recv_args *out,
 			const struct bus1_ident *sender)
 {
 	struct user_namespace *ns = current_user_ns();
@@ -90,6 +83,61 @@ static void fill_sender(struct bus1_recv_args *out,
 	}
 	out->sender_uid = from_kuid_munged(ns, sender->uid);
 	out->sender_gid = from_kgid_munged(ns, sender->gid);
+}
+
+/*
+ * What is not needed any more of a message's charge is given back: but for a slice, all
+ * that handles do not keep.
+ */
+static __always_inline void settle_charge_locked(struct bus1_message *message,
+						 u32 kept, bool slice)
+{
+	struct bus1_quota *quota = &message->peer->quota;
+	struct bus1_amount *charged = &message->charged, left = {};
+
+	charged->of[BUS1_HANDLES] -= kept;
+	if (slice) {
+		left.of[BUS1_SLICES] = charged->of[BUS1_SLICES];
+		left.of[BUS1_BYTES] = charged->of[BUS1_BYTES];
+		charged->of[BUS1_SLICES] = 0;
+		charged->of[BUS1_BYTES] = 0;
+	}
+	bus1_quota_uncharge(quota, message->claim, charged);
+	*charged = left;
+}
+
+/*
+ * The last part: it fails only with the store, and then nothing has changed. @done is what
+ * is to be passed to bus1_reply_free().
+ */
+static __always_inline int
+take_locked(struct bus1_peer *peer, struct bus1_recv *recv,
+	    struct bus1_message *message, struct bus1_reply *reply, u32 kept,
+	    bool slice, struct bus1_reply **done)
+{
+	struct bus1_recv_args *out = recv->out;
+	int err;
+
+	out->type = BUS1_MSG_DATA;
+	out->n_bytes = message->n_bytes;
+	if (reply)
+		out->destination = reply->id;
+	else if (message->dest)
+		out->destination = message->dest->own.id;
+	fill_sender(out, message->spare.sender);
+	err = recv->store(recv);
+	if (unlikely(err))
+		return err;
+	if (reply)
+		*done = bus1_reply_received_locked(reply, BUS1_REPLY_RECEIVED);
+	else if (message->dest)
+		bus1_message_dequeued_locked(message);
+	peer->n_received += reply || message->dest;
+	settle_charge_locked(message, kept, slice);
+	if (slice)
+		bus1_pool_publish(&peer->pool, &message->slice);
+	bus1_peer_wake_locked(peer);
+	return 0;
 }
 
 static int reserve_fd(struct file *file)
@@ -190,7 +238,7 @@ static u64 show_other(struct delivery *d, u32 i)
 
 	if (!reply)
 		return BUS1_HANDLE_INVALID;
-	bus1_reply_show(reply, &d->peer->space);
+	bus1_reply_show(reply, d->peer);
 	d->moved = &reply->moved;
 	return reply->handle;
 }
@@ -246,7 +294,7 @@ static void show_reply(struct delivery *d)
 
 	if (!reply)
 		return;
-	bus1_reply_show(reply, &d->peer->space);
+	bus1_reply_show(reply, d->peer);
 	d->recv->out->reply = reply->handle;
 	d->asked = true;
 }
@@ -257,9 +305,9 @@ static void hide_replies(struct delivery *d)
 
 	for (; d->moved != head; d->moved = d->moved->prev)
 		bus1_reply_unlink(list_entry(d->moved, struct bus1_reply, moved),
-				  &d->peer->space);
+				  d->peer);
 	if (d->asked)
-		bus1_reply_unlink(d->message->asks, &d->peer->space);
+		bus1_reply_unlink(d->message->asks, d->peer);
 	d->asked = false;
 }
 
@@ -304,53 +352,6 @@ static void settle_handles(struct delivery *d)
 	message->n_moved = 0;
 }
 
-static void settle_charge_locked(struct delivery *d)
-{
-	struct bus1_message *message = d->message;
-	struct bus1_quota *quota = &message->space->quota;
-	u32 *charged = message->charged.of;
-
-	/* The handles that are new keep their part. */
-	if (charged[BUS1_HANDLES] > d->kept)
-		bus1_quota_uncharge_one(quota, message->claim, BUS1_HANDLES,
-					charged[BUS1_HANDLES] - d->kept);
-	if (charged[BUS1_FDS])
-		bus1_quota_uncharge_one(quota, message->claim, BUS1_FDS,
-					charged[BUS1_FDS]);
-	charged[BUS1_HANDLES] = 0;
-	charged[BUS1_FDS] = 0;
-}
-
-/* The last part: it fails only with the store, and then nothing has changed. */
-static int take_message(struct delivery *d, bool lost)
-{
-	struct bus1_message *message = d->message;
-	struct bus1_space *space = message->space;
-	int err;
-
-	d->recv->out->type = BUS1_MSG_DATA;
-	if (d->inlined) {
-		d->recv->data = message->data;
-		d->recv->n_data = bus1_message_size(message);
-	}
-	spin_lock(&space->data);
-	err = d->recv->store(d->recv);
-	if (err) {
-		spin_unlock(&space->data);
-		return err;
-	}
-	if (d->reply)
-		bus1_reply_received_locked(d->reply);
-	else if (message->dest)
-		bus1_message_dequeued_locked(message);
-	d->peer->n_received += d->reply || message->dest;
-	settle_charge_locked(d);
-	if (!d->inlined && !lost)
-		bus1_pool_publish(message->pool, &message->slice);
-	spin_unlock(&space->data);
-	return 0;
-}
-
 static void settle_message(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
@@ -366,46 +367,45 @@ static void settle_message(struct delivery *d)
 		install_fds(d);
 		bus1_message_drop_files(message);
 	}
-	bus1_ident_put(message->sender);
-	message->sender = NULL;
-	message->dest = NULL;
 	if (dest && !bus1_node_is_live(dest))
 		bus1_node_forget(dest);
-	bus1_node_put(dest);
-	if (d->reply)
-		bus1_reply_forget(d->reply);
+	if (d->inlined || d->lost)
+		bus1_message_free(message);
 }
 
-static bool fits_buffer(const struct delivery *d)
+static bool fits_buffer(const struct bus1_recv *recv,
+			const struct bus1_message *message)
 {
-	const struct bus1_recv *recv = d->recv;
+	return recv->has_buffer && bus1_message_is_small(message) &&
+	       bus1_message_size(message) <= recv->buffer_size;
+}
 
-	return recv->has_buffer && bus1_message_is_small(d->message) &&
-	       bus1_message_size(d->message) <= recv->buffer_size;
+static void use_buffer(struct bus1_recv *recv, const struct bus1_message *message)
+{
+	recv->out->flags |= BUS1_MSG_FLAG_INLINE;
+	recv->data = message->data;
+	recv->n_data = bus1_message_size(message);
 }
 
 /* It is paid for since it was sent; while a peer is flushed nobody receives. */
-static int add_slice(struct delivery *d)
+static int add_slice_locked(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
-	struct bus1_space *space = message->space;
 	int err;
 
-	spin_lock(&space->data);
-	err = bus1_pool_alloc(message->pool, &message->slice,
+	err = bus1_pool_alloc(&message->peer->pool, &message->slice,
 			      bus1_message_size(message));
-	spin_unlock(&space->data);
 	d->late = !err;
 	return err ? -ENOMEM : 0;
 }
 
 static void remove_slice(struct delivery *d)
 {
-	struct bus1_space *space = d->message->space;
+	struct bus1_peer *peer = d->message->peer;
 
-	spin_lock(&space->data);
+	spin_lock(&peer->data);
 	bus1_message_free_slice_locked(d->message);
-	spin_unlock(&space->data);
+	spin_unlock(&peer->data);
 	d->late = false;
 }
 
@@ -420,9 +420,9 @@ static int fill_slice(struct delivery *d)
 	if (!size)
 		return 0;
 	old = set_active_memcg(d->peer->ident->memcg);
-	err = bus1_pool_prepare(message->pool);
+	err = bus1_pool_prepare(&message->peer->pool);
 	if (!err)
-		err = bus1_pool_fill(message->pool, &message->slice, 0,
+		err = bus1_pool_fill(&message->peer->pool, &message->slice, 0,
 				     message->data, size);
 	set_active_memcg(old);
 	return err && err != -EIO ? -ENOMEM : err;
@@ -439,9 +439,24 @@ static int check_slice(struct delivery *d)
 	if (message->slice.offset > d->recv->max_offset ||
 	    size > d->recv->max_offset - message->slice.offset)
 		return -ERANGE;
-	return d->late ? 0 : bus1_pool_check(message->pool, &message->slice);
+	return d->late ? 0 : bus1_pool_check(&message->peer->pool, &message->slice);
 }
 
+/* The slice is lost, for good: say so, and keep the rest of the queue going. */
+static void lose_slice(struct delivery *d)
+{
+	struct bus1_recv_args *out = d->recv->out;
+
+	unreserve_fds(d);
+	hide_handles(d);
+	show_reply(d);
+	out->offset = BUS1_OFFSET_INVALID;
+	out->n_handles = 0;
+	out->n_fds = 0;
+	d->lost = true;
+}
+
+/* The first part, without the data lock. */
 static int prepare_delivery(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
@@ -457,20 +472,11 @@ static int prepare_delivery(struct delivery *d)
 		err = fill_slice(d);
 	if (!err)
 		show_reply(d);
+	if (unlikely(err == -EIO)) {
+		lose_slice(d);
+		err = 0;
+	}
 	return err;
-}
-
-/* The slice is lost, for good: say so, and keep the rest of the queue going. */
-static void lose_slice(struct delivery *d)
-{
-	struct bus1_recv_args *out = d->recv->out;
-
-	unreserve_fds(d);
-	hide_handles(d);
-	show_reply(d);
-	out->offset = BUS1_OFFSET_INVALID;
-	out->n_handles = 0;
-	out->n_fds = 0;
 }
 
 static void undo_delivery(struct delivery *d)
@@ -482,77 +488,116 @@ static void undo_delivery(struct delivery *d)
 	d->recv->out->reply = BUS1_HANDLE_INVALID;
 }
 
-static int deliver(struct delivery *d)
+/* A message that handles, files or a slice come with. Releases the data lock. */
+static noinline int deliver_prepared_locked(struct bus1_peer *peer,
+					    struct bus1_recv *recv,
+					    struct bus1_message *message,
+					    const struct bus1_place *place,
+					    struct bus1_reply *reply)
 {
-	struct bus1_message *message = d->message;
-	struct bus1_recv_args *out = d->recv->out;
-	bool lost;
+	struct delivery delivery = {
+		.peer = peer,
+		.recv = recv,
+		.message = message,
+		.reply = reply,
+		.moved = &message->moved,
+	}, *d = &delivery;
+	struct bus1_recv_args *out = recv->out;
+	struct bus1_reply *done = NULL;
 	int err = 0;
 
-	d->inlined = fits_buffer(d);
+	if (place)
+		d->place = *place;
+
+	d->inlined = fits_buffer(recv, message);
 	if (d->inlined)
-		out->flags |= BUS1_MSG_FLAG_INLINE;
+		use_buffer(recv, message);
 	else if (bus1_message_is_small(message))
-		err = add_slice(d);
-	fill_message(out, message);
+		err = add_slice_locked(d);
+	if (message->slice.size)
+		out->offset = message->slice.offset;
+	out->n_bytes = message->n_bytes;
+	out->n_handles = message->n_handles;
+	out->n_fds = message->n_fds;
+	spin_unlock(&peer->data);
+
 	if (!err)
 		err = prepare_delivery(d);
-	lost = err == -EIO;
-	if (unlikely(lost)) {
-		lose_slice(d);
-		err = 0;
-	}
 	if (!err) {
-		fill_sender(out, message->sender);
-		if (d->reply)
-			out->destination = d->reply->id;
-		else if (message->dest)
-			out->destination = message->dest->own.id;
-		err = take_message(d, lost);
+		spin_lock(&peer->data);
+		err = take_locked(peer, recv, message, reply, d->kept,
+				  !d->inlined && !d->lost, &done);
+		spin_unlock(&peer->data);
 	}
-	if (unlikely(err)) {
+	if (err) {
 		undo_delivery(d);
 		return err;
 	}
+	bus1_reply_free(done);
 	settle_message(d);
-	if (d->inlined || unlikely(lost))
+	return 0;
+}
+
+/* As most messages are: nothing has to be prepared. Releases the data lock. */
+static int deliver_plain_locked(struct bus1_peer *peer, struct bus1_recv *recv,
+				struct bus1_message *message,
+				struct bus1_reply *reply)
+{
+	struct bus1_node *dest = message->dest;
+	struct bus1_reply *asks = message->asks, *done = NULL;
+	bool keep = false;
+	int err;
+
+	use_buffer(recv, message);
+	if (asks) {
+		bus1_reply_show(asks, peer);
+		recv->out->reply = asks->handle;
+	}
+	err = take_locked(peer, recv, message, reply, 0, false, &done);
+	if (likely(!err)) {
+		/* It is the receiver's now, and nothing is left but memory. */
+		message->asks = NULL;
+		keep = bus1_message_keep_locked(message);
+	}
+	spin_unlock(&peer->data);
+
+	if (unlikely(err)) {
+		if (asks)
+			bus1_reply_unlink(asks, peer);
+		recv->out->reply = BUS1_HANDLE_INVALID;
+		return err;
+	}
+	if (unlikely(!keep))
 		bus1_message_free(message);
+	if (dest && unlikely(!bus1_node_is_live(dest)))
+		bus1_node_forget(dest);
+	if (unlikely(done))
+		bus1_reply_free(done);
 	return 0;
 }
 
 /**
- * bus1_deliver() - hand a message to its receiver
- * @peer:	receiver, whose @local is held
+ * bus1_deliver_locked() - hand a message to its receiver
+ * @peer:	receiver, whose @local and @data are held; @data is released
  * @recv:	how; @recv->out is cleared, but for the flags
  * @message:	a seed's copy, or a message, or a reply, that waits to be received
  * @place:	its place, or NULL for a seed
- * @reply:	the reply that @message is, or NULL
+ * @reply:	the reply that @message is, or NULL; may be gone afterwards
  *
  * Return: 0; -ERANGE, -EMFILE or -ENFILE, with what the message needs in
  * @recv->out; -EFAULT if the store failed; -ENOMEM. On failure nothing was
  * received.
  */
-int bus1_deliver(struct bus1_peer *peer, struct bus1_recv *recv,
-		 struct bus1_message *message, const struct bus1_place *place,
-		 struct bus1_reply *reply)
+int bus1_deliver_locked(struct bus1_peer *peer, struct bus1_recv *recv,
+			struct bus1_message *message,
+			const struct bus1_place *place, struct bus1_reply *reply)
+	__releases(&peer->data)
 {
-	struct delivery d __uninitialized;
+	lockdep_assert_held(&peer->local);
+	lockdep_assert_held(&peer->data);
 
-	lockdep_assert_held(&peer->space.local);
-
-	d.peer = peer;
-	d.recv = recv;
-	d.message = message;
-	d.place.timestamp = 0;
-	if (place)
-		d.place = *place;
-	d.reply = reply;
-	d.moved = &message->moved;
-	d.asked = false;
-	d.late = false;
-	d.shown = 0;
-	d.kept = 0;
-	d.fds = NULL;
-	d.n_fds = 0;
-	return deliver(&d);
+	if (likely(!(message->n_handles | message->n_fds) &&
+		   fits_buffer(recv, message)))
+		return deliver_plain_locked(peer, recv, message, reply);
+	return deliver_prepared_locked(peer, recv, message, place, reply);
 }

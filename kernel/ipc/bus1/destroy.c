@@ -8,7 +8,7 @@
  *
  * A node dies in one event: a transaction whose receivers are all its holders. Several
  * nodes of one call die one after the other: whoever meets one that is dying carries out
- * what is left, so that must not be more than one. See object.c, "references", for what
+ * what is left, so that must not be more than one. See node.c, "references", for what
  * keeps the holders from changing, and queue.c, "order", for the transaction. The steps:
  *
  * seal
@@ -73,7 +73,7 @@ static struct bus1_handle *next_holder(struct bus1_handle *handle)
  */
 static void settle_node(struct bus1_node *node)
 {
-	struct bus1_space *owner = node->owner;
+	struct bus1_peer *owner = node->owner;
 	struct bus1_message *message;
 	struct bus1_tx *tx;
 
@@ -96,7 +96,7 @@ static void settle_node(struct bus1_node *node)
 
 static void stage_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 {
-	struct bus1_space *holder = handle->holder;
+	struct bus1_peer *holder = handle->holder;
 
 	if (smp_load_acquire(&handle->step) != BUS1_STEP_NEW)
 		return;
@@ -111,13 +111,13 @@ static void stage_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 
 static void move_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 {
-	struct bus1_space *holder = handle->holder;
+	struct bus1_peer *holder = handle->holder;
 
 	if (smp_load_acquire(&handle->step) < BUS1_STEP_MOVED) {
 		spin_lock(&holder->data);
 		if (handle->step == BUS1_STEP_STAGED) {
 			bus1_tx_move(tx, &holder->queue, &handle->destroyed);
-			bus1_space_wake_locked(holder, false);
+			bus1_peer_wake_locked(holder);
 			smp_store_release(&handle->step, BUS1_STEP_MOVED);
 		}
 		spin_unlock(&holder->data);
@@ -131,7 +131,7 @@ static void move_notice(struct bus1_tx *tx, struct bus1_handle *handle)
  */
 static void note_owner(struct bus1_node *node)
 {
-	struct bus1_space *owner = node->owner;
+	struct bus1_peer *owner = node->owner;
 
 	spin_lock(&owner->data);
 	bus1_tx_note(&node->tx, owner->queue.clock);
@@ -177,7 +177,7 @@ static void walk_destruction(struct bus1_tx *tx)
 /* Free the handles that lost their last reference while somebody walked over them. */
 static void bury_zombies(struct bus1_node *node)
 {
-	struct bus1_space *owner = node->owner;
+	struct bus1_peer *owner = node->owner;
 	struct bus1_handle *handle;
 
 	for (;;) {
@@ -212,7 +212,7 @@ static void end_destruction(struct bus1_tx *tx)
  */
 void bus1_node_end(struct bus1_node *node, bool quiet)
 {
-	struct bus1_space *owner = node->owner;
+	struct bus1_peer *owner = node->owner;
 	bool begin;
 
 	might_sleep();
@@ -273,7 +273,7 @@ static void settle_dest(struct bus1_tx *tx)
 	struct bus1_multicast *multicast =
 		container_of(tx, struct bus1_multicast, tx);
 	struct bus1_tx_dest *dest = &multicast->dests[0];
-	struct bus1_space *to = dest->node->owner;
+	struct bus1_peer *to = dest->node->owner;
 
 	spin_lock(&to->data);
 	if (dest->step == BUS1_STEP_STAGED) {
@@ -283,8 +283,6 @@ static void settle_dest(struct bus1_tx *tx)
 		dest->step = BUS1_STEP_REFUSED;
 	}
 	spin_unlock(&to->data);
-	/* It may have been the last reference to a node. */
-	bus1_space_wake_pollers(to);
 }
 
 /* Afterwards the reply handle is where &struct bus1_reply.holder says. */
@@ -306,18 +304,18 @@ static void settle_move(struct bus1_reply *reply)
 		else
 			bus1_tx_leave(tx);
 	}
-	bus1_reply_end_move(reply, tx);
+	bus1_reply_note_move(reply, tx);
 	bus1_tx_put(tx);
 }
 
 static void notify_holder(struct bus1_reply *reply)
 {
-	struct bus1_space *holder;
+	struct bus1_peer *holder;
 
 	spin_lock(&reply->requester->data);
 	holder = reply->holder;
 	if (holder)
-		bus1_space_get(holder);
+		bus1_peer_get(holder);
 	spin_unlock(&reply->requester->data);
 	if (!holder)
 		return;
@@ -327,11 +325,11 @@ static void notify_holder(struct bus1_reply *reply)
 		reply->noticed = true;
 		bus1_queue_add(&holder->queue, &reply->entry,
 			       (unsigned long)reply);
-		bus1_space_wake_locked(holder, false);
+		bus1_peer_wake_locked(holder);
 	}
 	spin_unlock(&holder->data);
-	bus1_space_wake_pollers(holder);
-	bus1_space_put(holder);
+	bus1_peer_wake_pollers(holder);
+	bus1_peer_put(holder);
 }
 
 /**
@@ -342,7 +340,7 @@ static void notify_holder(struct bus1_reply *reply)
  */
 void bus1_reply_end(struct bus1_reply *reply)
 {
-	struct bus1_space *requester = reply->requester;
+	struct bus1_peer *requester = reply->requester;
 	bool cancelling;
 
 	spin_lock(&requester->data);
@@ -377,14 +375,14 @@ struct victims {
 };
 
 /* Nodes are collected from the front of an array, replies from its back. */
-static int find_reply(struct bus1_space *space, u64 id,
+static int find_reply(struct bus1_peer *peer, u64 id,
 		      struct victims *victims)
 {
-	struct bus1_reply *reply = bus1_reply_find_awaited(space, id);
+	struct bus1_reply *reply = bus1_reply_find_awaited(peer, id);
 
-	if (!reply && bus1_reply_find_owed(space, id))
+	if (!reply && bus1_reply_find_owed(peer, id))
 		return -EREMOTE;
-	if (!reply || READ_ONCE(reply->state) == BUS1_REPLY_NEW)
+	if (!reply)
 		return -ENXIO;
 	if (READ_ONCE(reply->state) != BUS1_REPLY_OPEN)
 		return -ESTALE;
@@ -396,13 +394,13 @@ static int find_reply(struct bus1_space *space, u64 id,
 	return 0;
 }
 
-static int find_victim(struct bus1_space *space, u64 id,
+static int find_victim(struct bus1_peer *peer, u64 id,
 		       struct victims *victims)
 {
-	struct bus1_handle *handle = bus1_handle_find(space, id);
+	struct bus1_handle *handle = bus1_handle_find(peer, id);
 
 	if (!handle || !handle->n_user)
-		return find_reply(space, id, victims);
+		return find_reply(peer, id, victims);
 	if (!bus1_handle_is_own(handle))
 		return -EREMOTE;
 	if (!bus1_node_is_live(handle->node))
@@ -414,14 +412,14 @@ static int find_victim(struct bus1_space *space, u64 id,
 	return 0;
 }
 
-static int find_victims(struct bus1_space *space, const u64 *ids, size_t n,
+static int find_victims(struct bus1_peer *peer, const u64 *ids, size_t n,
 			struct victims *victims)
 {
 	size_t i;
 	int err = 0;
 
 	for (i = 0; i < n && !err; i++)
-		err = find_victim(space, ids[i], victims);
+		err = find_victim(peer, ids[i], victims);
 	for (i = 0; i < victims->n_nodes; i++)
 		victims->nodes[i]->own.marked = false;
 	for (i = 0; i < victims->n_replies; i++)
@@ -430,35 +428,35 @@ static int find_victims(struct bus1_space *space, const u64 *ids, size_t n,
 }
 
 /* All or nothing: any of them may be answered at any moment. */
-static int cancel_replies(struct bus1_space *space,
+static int cancel_replies(struct bus1_peer *peer,
 			  const struct victims *victims)
 {
 	bool open = true;
 	size_t i;
 
-	spin_lock(&space->data);
+	spin_lock(&peer->data);
 	for (i = 0; i < victims->n_replies; i++)
 		open &= victims->replies[i]->state == BUS1_REPLY_OPEN;
 	for (i = 0; open && i < victims->n_replies; i++)
 		bus1_cancel_locked(victims->replies[i]);
-	spin_unlock(&space->data);
+	spin_unlock(&peer->data);
 	return open ? 0 : -ESTALE;
 }
 
-static int destroy_found(struct bus1_space *space, const u64 *ids, size_t n,
+static int destroy_found(struct bus1_peer *peer, const u64 *ids, size_t n,
 			 struct victims *victims, u32 flags)
 {
 	bool quiet = flags & BUS1_DESTROY_RELEASE_HANDLES;
 	size_t i;
 	int err;
 
-	lockdep_assert_held(&space->local);
+	lockdep_assert_held(&peer->local);
 
-	if (space->down)
+	if (peer->down)
 		return -ESHUTDOWN;
-	err = find_victims(space, ids, n, victims);
+	err = find_victims(peer, ids, n, victims);
 	if (!err)
-		err = cancel_replies(space, victims);
+		err = cancel_replies(peer, victims);
 	if (err)
 		return err;
 
@@ -507,9 +505,9 @@ int bus1_peer_destroy_nodes(struct bus1_peer *peer, const u64 *ids, size_t n,
 	victims.nodes = (struct bus1_node **)pointers;
 	victims.replies = (struct bus1_reply **)pointers + n;
 
-	mutex_lock(&peer->space.local);
-	err = destroy_found(&peer->space, ids, n, &victims, flags);
-	mutex_unlock(&peer->space.local);
+	mutex_lock(&peer->local);
+	err = destroy_found(peer, ids, n, &victims, flags);
+	mutex_unlock(&peer->local);
 
 	if (pointers != few)
 		kvfree(pointers);

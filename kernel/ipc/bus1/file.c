@@ -15,6 +15,7 @@
 #include <net/af_unix.h>
 
 #include "file.h"
+#include "recv.h"
 #include "teardown.h"
 
 static int bus1_file_release(struct inode *inode, struct file *file)
@@ -29,19 +30,18 @@ static int bus1_file_release(struct inode *inode, struct file *file)
 static __poll_t bus1_file_poll(struct file *file, poll_table *wait)
 {
 	struct bus1_peer *peer = file->private_data;
-	struct bus1_space *space = &peer->space;
 	__poll_t events;
 
-	poll_wait(file, &space->pollers, wait);
+	poll_wait(file, &peer->pollers, wait);
 
-	spin_lock(&space->data);
-	if (space->down)
+	spin_lock(&peer->data);
+	if (peer->down)
 		events = EPOLLHUP;
-	else if (bus1_peer_peek_locked(peer))
+	else if (bus1_recv_peek_locked(peer))
 		events = EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
 	else
 		events = EPOLLOUT | EPOLLWRNORM;
-	spin_unlock(&space->data);
+	spin_unlock(&peer->data);
 	return events;
 }
 
@@ -51,21 +51,63 @@ static int bus1_file_mmap(struct file *file, struct vm_area_struct *vma)
 	struct file *pool = NULL;
 	int err;
 
-	if (READ_ONCE(peer->space.down))
+	if (READ_ONCE(peer->down))
 		return -ESHUTDOWN;
 	err = bus1_pool_prepare(&peer->pool);
 	if (err)
 		return err;
-	spin_lock(&peer->space.data);
-	if (!peer->space.down)
+	spin_lock(&peer->data);
+	if (!peer->down)
 		pool = get_file(peer->pool.file);
-	spin_unlock(&peer->space.data);
+	spin_unlock(&peer->data);
 	if (!pool)
 		return -ESHUTDOWN;
 
 	err = bus1_pool_mmap(pool, vma);
 	fput(pool);
 	return err;
+}
+
+static void fill_info(const struct bus1_peer *peer, struct bus1_peer_info *info)
+{
+	const struct bus1_quota *quota = &peer->quota;
+
+	info->max_slices = quota->max.of[BUS1_SLICES];
+	info->max_handles = quota->max.of[BUS1_HANDLES];
+	info->max_inflight_bytes = quota->max.of[BUS1_BYTES];
+	info->max_inflight_fds = quota->max.of[BUS1_FDS];
+	info->used_slices = quota->used.of[BUS1_SLICES];
+	info->used_handles = quota->used.of[BUS1_HANDLES];
+	info->used_inflight_bytes = quota->used.of[BUS1_BYTES];
+	info->used_inflight_fds = quota->used.of[BUS1_FDS];
+	info->id = peer->id;
+	info->n_nodes = peer->n_nodes;
+	info->n_handles = peer->n_handles + peer->n_owed;
+	info->n_queued = peer->queue.n_committed;
+	info->n_sent = peer->n_sent;
+	info->n_received = peer->n_received;
+}
+
+/**
+ * bus1_peer_query() - tell the state of a peer
+ * @peer:	peer
+ * @info:	filled in, also for a peer that is down
+ *
+ * Return: 0, or -ESHUTDOWN.
+ */
+int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info)
+{
+	bool down;
+
+	mutex_lock(&peer->local);
+	spin_lock(&peer->data);
+	/* Notices that nobody would get are not counted. */
+	bus1_recv_peek_locked(peer);
+	fill_info(peer, info);
+	down = peer->down;
+	spin_unlock(&peer->data);
+	mutex_unlock(&peer->local);
+	return down ? -ESHUTDOWN : 0;
 }
 
 #ifdef CONFIG_PROC_FS
@@ -113,22 +155,21 @@ static void show_claims(struct seq_file *m, const struct bus1_quota *quota)
 
 static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
 
-	show_resource(m, "slices", &space->quota, BUS1_SLICES);
-	show_resource(m, "handles", &space->quota, BUS1_HANDLES);
-	show_resource(m, "bytes", &space->quota, BUS1_BYTES);
-	show_resource(m, "fds", &space->quota, BUS1_FDS);
+	show_resource(m, "slices", &peer->quota, BUS1_SLICES);
+	show_resource(m, "handles", &peer->quota, BUS1_HANDLES);
+	show_resource(m, "bytes", &peer->quota, BUS1_BYTES);
+	show_resource(m, "fds", &peer->quota, BUS1_FDS);
 	seq_printf(m, "bus1-pool:\t%lu\n",
 		   bus1_pool_resident(&peer->pool) << (PAGE_SHIFT - 10));
-	seq_printf(m, "bus1-nodes:\t%zu\n", space->n_nodes);
-	seq_printf(m, "bus1-ids:\t%zu\n", space->n_handles + space->n_owed);
-	bus1_peer_peek_locked(peer);
-	seq_printf(m, "bus1-queued:\t%zu %llu\n", space->queue.n_committed,
-		   space->queued_bytes);
-	seq_printf(m, "bus1-sent:\t%llu\n", (u64)atomic64_read(&peer->n_sent));
+	seq_printf(m, "bus1-nodes:\t%zu\n", peer->n_nodes);
+	seq_printf(m, "bus1-ids:\t%zu\n", peer->n_handles + peer->n_owed);
+	bus1_recv_peek_locked(peer);
+	seq_printf(m, "bus1-queued:\t%zu %llu\n", peer->queue.n_committed,
+		   peer->queued_bytes);
+	seq_printf(m, "bus1-sent:\t%llu\n", peer->n_sent);
 	seq_printf(m, "bus1-received:\t%llu\n", peer->n_received);
-	show_claims(m, &space->quota);
+	show_claims(m, &peer->quota);
 }
 
 static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
@@ -136,18 +177,18 @@ static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
 	struct bus1_peer *peer = file->private_data;
 
 	seq_printf(m, "bus1-id:\t%llu\n", peer->id);
-	seq_printf(m, "bus1-waiting:\t%d\n", atomic_read(&peer->n_waiting));
+	seq_printf(m, "bus1-waiting:\t%u\n", peer->n_waiting);
 
-	mutex_lock(&peer->space.local);
-	seq_printf(m, "bus1-owed:\t%zu\n", peer->space.n_owed);
-	seq_printf(m, "bus1-awaited:\t%zu\n", peer->space.n_awaited);
+	mutex_lock(&peer->local);
+	seq_printf(m, "bus1-owed:\t%zu\n", peer->n_owed);
+	seq_printf(m, "bus1-awaited:\t%zu\n", peer->n_awaited);
 	seq_printf(m, "bus1-seed:\t%d\n", !!peer->seed);
 	/* Another user comes under @local only. */
-	show_reserved(m, peer->space.quota.user);
-	spin_lock(&peer->space.data);
+	show_reserved(m, peer->quota.user);
+	spin_lock(&peer->data);
 	show_peer_locked(m, peer);
-	spin_unlock(&peer->space.data);
-	mutex_unlock(&peer->space.local);
+	spin_unlock(&peer->data);
+	mutex_unlock(&peer->local);
 }
 #else
 #define bus1_file_show_fdinfo NULL

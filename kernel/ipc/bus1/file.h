@@ -10,6 +10,7 @@
 
 #include "peer.h"
 
+int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info);
 int bus1_file_open(struct bus1_peer *peer, bool nonblock);
 int bus1_files_get(const int *fds, size_t n, struct file **files);
 void bus1_files_put(struct file **files, size_t n);

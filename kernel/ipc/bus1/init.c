@@ -6,7 +6,7 @@
 #include <linux/init.h>
 #include <linux/sysctl.h>
 
-#include "peer.h"
+#include "message.h"
 
 #ifdef CONFIG_SYSCTL
 #define BUS1_SYSCTL(_name, _resource) {			\
@@ -38,10 +38,11 @@ static void __init init_sysctls(void)
 
 static int __init bus1_init(void)
 {
-	bus1_object_init();
-	bus1_reply_init();
-	bus1_message_init();
-	bus1_peer_init();
+	bus1_peer_cache_init();
+	bus1_node_cache_init();
+	bus1_handle_cache_init();
+	bus1_reply_cache_init();
+	bus1_message_cache_init();
 	init_sysctls();
 	return 0;
 }

@@ -111,7 +111,7 @@ static_assert(BUS1_GUARANTEED(BUS1_PEER_BYTES, 3) >= SZ_1M);
 /*
  * The pool is a sparse file of this size. Slices in use are bounded by quota;
  * best fit keeps the file's used part within a small factor of that, and the
- * address space of a receiver bounds what it could map anyway.
+ * address peer of a receiver bounds what it could map anyway.
  */
 #define BUS1_POOL_SIZE		(1ULL << 40)
 

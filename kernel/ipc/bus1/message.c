@@ -14,11 +14,9 @@
 static struct kmem_cache *message_cache;
 
 /**
- * bus1_message_init() - make the cache of this room
- *
- * Return: 0. Panics when there is no memory at boot.
+ * bus1_message_cache_init() - make the cache of this room
  */
-int __init bus1_message_init(void)
+void __init bus1_message_cache_init(void)
 {
 	message_cache = kmem_cache_create_usercopy("bus1_message",
 			sizeof(struct bus1_message) +
@@ -26,42 +24,17 @@ int __init bus1_message_init(void)
 			SLAB_ACCOUNT | SLAB_PANIC,
 			offsetof(struct bus1_message, data), BUS1_INLINE_MAX,
 			NULL);
-	return 0;
-}
-
-static void init_message(struct bus1_message *message, struct bus1_space *space,
-			 struct bus1_pool *pool,
-			 const struct bus1_shape *shape)
-{
-	bus1_entry_init(&message->entry, BUS1_ENTRY_MESSAGE);
-	message->slice.size = 0;
-	message->slice.published = false;
-	message->space = space;
-	message->pool = pool;
-	message->dest = NULL;
-	message->tx_dest = NULL;
-	message->committed = false;
-	message->asks = NULL;
-	INIT_LIST_HEAD(&message->moved);
-	message->sender = NULL;
-	message->claim = NULL;
-	message->charged = (struct bus1_amount){};
-	message->fds_charged = false;
-	message->handles = (void *)(message + 1);
-	bus1_message_set_shape(message, shape);
 }
 
 /**
  * bus1_message_new() - allocate a message that is not charged yet
- * @space:	receiver
- * @pool:	the receiver's pool
+ * @peer:	receiver
  * @shape:	what it is to consist of
  * @gfp:	how to allocate
  *
  * Return: the message or NULL.
  */
-struct bus1_message *bus1_message_new(struct bus1_space *space,
-				      struct bus1_pool *pool,
+struct bus1_message *bus1_message_new(struct bus1_peer *peer,
 				      const struct bus1_shape *shape, gfp_t gfp)
 {
 	size_t n_pointers = shape->n_handles + shape->n_fds;
@@ -74,51 +47,38 @@ struct bus1_message *bus1_message_new(struct bus1_space *space,
 		message = kmem_cache_alloc(message_cache, gfp);
 	if (!message)
 		return NULL;
+	message->spare.sender = NULL;
 	message->plain = n_pointers <= BUS1_INLINE_ITEMS;
-	init_message(message, space, pool, shape);
+	bus1_entry_init(&message->entry, BUS1_ENTRY_MESSAGE);
+	message->slice.size = 0;
+	message->slice.published = false;
+	message->peer = peer;
+	message->dest = NULL;
+	message->tx_dest = NULL;
+	message->committed = false;
+	message->asks = NULL;
+	INIT_LIST_HEAD(&message->moved);
+	message->claim = NULL;
+	message->charged = (struct bus1_amount){};
+	message->fds_charged = false;
+	message->handles = (void *)(message + 1);
+	bus1_message_set_shape(message, shape);
 	return message;
 }
 
-static void free_memory(struct bus1_message *message)
+/**
+ * bus1_message_free_memory() - free the memory of a message
+ * @message:	message that holds nothing any more, or NULL
+ */
+void bus1_message_free_memory(struct bus1_message *message)
 {
+	if (!message)
+		return;
+	bus1_ident_put(message->spare.sender);
 	if (message->plain)
 		kmem_cache_free(message_cache, message);
 	else
 		kvfree(message);
-}
-
-/*
- * A receiver, whose cgroup pays for it, keeps the memory of a few messages for the
- * next senders: as many as are on their way.
- */
-static bool keep_memory_locked(struct bus1_message *message)
-{
-	struct bus1_space *space = message->space;
-
-	lockdep_assert_held(&space->data);
-
-	if (space->n_spares >= BUS1_SPARES || space->down || !message->plain)
-		return false;
-	list_add(&message->entry.link, &space->spares);
-	space->n_spares++;
-	return true;
-}
-
-/**
- * bus1_message_drop_spares() - free the memory that is kept for messages to come
- * @space:	receiver; if it is down none comes after it
- */
-void bus1_message_drop_spares(struct bus1_space *space)
-{
-	struct bus1_message *message, *next;
-	LIST_HEAD(spares);
-
-	spin_lock(&space->data);
-	list_splice_init(&space->spares, &spares);
-	space->n_spares = 0;
-	spin_unlock(&space->data);
-	list_for_each_entry_safe(message, next, &spares, entry.link)
-		free_memory(message);
 }
 
 /**
@@ -129,16 +89,16 @@ void bus1_message_drop_spares(struct bus1_space *space)
  */
 void bus1_message_free_slice_locked(struct bus1_message *message)
 {
-	struct bus1_space *space = message->space;
+	struct bus1_peer *peer = message->peer;
 
-	lockdep_assert_held(&space->data);
+	lockdep_assert_held(&peer->data);
 
-	if (bus1_pool_retire(message->pool, &message->slice)) {
-		spin_unlock(&space->data);
-		bus1_pool_punch(message->pool, &message->slice);
-		spin_lock(&space->data);
+	if (bus1_pool_retire(&message->peer->pool, &message->slice)) {
+		spin_unlock(&peer->data);
+		bus1_pool_punch(&message->peer->pool, &message->slice);
+		spin_lock(&peer->data);
 	}
-	bus1_pool_free(message->pool, &message->slice);
+	bus1_pool_free(&message->peer->pool, &message->slice);
 }
 
 /*
@@ -147,35 +107,31 @@ void bus1_message_free_slice_locked(struct bus1_message *message)
  */
 static void give_back(struct bus1_message *message)
 {
-	struct bus1_space *space = message->space;
+	struct bus1_peer *peer = message->peer;
 	struct file *file = NULL;
 
-	spin_lock(&space->data);
+	spin_lock(&peer->data);
 	if (message->slice.size)
 		bus1_message_free_slice_locked(message);
-	bus1_quota_uncharge(&space->quota, message->claim, &message->charged);
-	if (unlikely(space->down))
-		file = bus1_pool_detach(message->pool);
-	else if (keep_memory_locked(message))
+	bus1_quota_uncharge(&peer->quota, message->claim, &message->charged);
+	if (unlikely(peer->down))
+		file = bus1_pool_detach(&peer->pool);
+	else if (bus1_message_keep_locked(message))
 		message = NULL;
-	spin_unlock(&space->data);
+	spin_unlock(&peer->data);
 	bus1_pool_put_file(file);
-	if (message)
-		free_memory(message);
+	bus1_message_free_memory(message);
 }
 
 /**
  * bus1_message_free() - free a message and give back all it holds
- * @message:	message that is in no queue, or NULL
+ * @message:	message that is in no queue, or NULL; its receiver is kept by the caller
  *
  * Sleeps. Gives its carried references back, so the caller may hold the local
  * lock of a peer but no data lock.
  */
 void bus1_message_free(struct bus1_message *message)
 {
-	struct bus1_ident *sender;
-	struct bus1_node *dest;
-
 	if (!message)
 		return;
 	if (message->asks || !list_empty(&message->moved))
@@ -184,143 +140,26 @@ void bus1_message_free(struct bus1_message *message)
 		bus1_message_drop_handles(message);
 	if (message->n_fds)
 		bus1_message_drop_files(message);
-	dest = message->dest;
-	sender = message->sender;
-	message->dest = NULL;
-	message->sender = NULL;
 	give_back(message);
-	/* The receiver lives as long as its node. */
-	bus1_node_put(dest);
-	bus1_ident_put(sender);
-}
-
-static int charge_locked(struct bus1_message *message, struct bus1_claim *claim)
-{
-	struct bus1_space *space = message->space;
-	struct bus1_amount amount;
-	u64 size;
-	int err;
-
-	lockdep_assert_held(&space->data);
-
-	size = bus1_message_get_amount(message, &amount);
-	if (claim)
-		err = bus1_quota_charge(&space->quota, claim, &amount);
-	else
-		err = bus1_quota_charge_own(&space->quota, &amount);
-	if (err)
-		return err;
-
-	if (size > BUS1_INLINE_MAX)
-		err = bus1_pool_alloc(message->pool, &message->slice, size);
-	if (err) {
-		bus1_quota_uncharge(&space->quota, claim, &amount);
-		return err;
-	}
-	message->claim = claim;
-	message->charged = amount;
-	return 0;
-}
-
-/* Left to the reply is also one handle, which it is itself. */
-static int charge_budget_locked(struct bus1_message *message)
-{
-	struct bus1_amount amount;
-	int err;
-
-	bus1_message_get_amount(message, &amount);
-	amount.of[BUS1_HANDLES]++;
-	err = bus1_quota_charge_own(&message->space->quota, &amount);
-	amount.of[BUS1_HANDLES]--;
-	if (!err)
-		message->charged = amount;
-	return err;
-}
-
-/* Returns NULL if @shape does not fit into what is kept. */
-static struct bus1_message *first_spare_locked(struct bus1_space *space,
-					       struct bus1_pool *pool,
-					       const struct bus1_shape *shape)
-{
-	struct bus1_message *spare;
-
-	spare = list_first_entry_or_null(&space->spares, struct bus1_message,
-					 entry.link);
-	if (!spare || shape->n_handles + shape->n_fds > BUS1_INLINE_ITEMS)
-		return NULL;
-	list_del(&spare->entry.link);
-	space->n_spares--;
-	init_message(spare, space, pool, shape);
-	return spare;
-}
-
-static int take_locked(struct bus1_space *space, struct bus1_pool *pool,
-		       const struct bus1_shape *shape,
-		       const struct bus1_ident *sender,
-		       struct bus1_message **message)
-{
-	struct bus1_claim *claim, *none = NULL;
-	struct bus1_message *spare;
-	int err;
-
-	if (unlikely(space->down))
-		return -EHOSTUNREACH;
-	claim = bus1_quota_claim(&space->quota,
-				 bus1_quota_claimant(&space->quota, sender->user,
-						     sender->container),
-				 &none);
-	if (!claim)
-		return -ENOMEM;
-	spare = first_spare_locked(space, pool, shape);
-	if (!spare)
-		return -ENOMEM;
-	err = charge_locked(spare, claim);
-	if (err)
-		keep_memory_locked(spare);
-	else
-		*message = spare;
-	return err;
-}
-
-/**
- * bus1_message_take() - get a message and charge it, if nothing is to be allocated
- * @space:	receiver
- * @pool:	the receiver's pool
- * @shape:	what it is to consist of
- * @sender:	who sends; the caller sets &struct bus1_message.sender
- * @message:	the message
- *
- * Return: 0; -ENOMEM if a message or a claim has to be allocated, by
- * bus1_message_new() and bus1_message_charge(); or as the latter.
- */
-int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
-		      const struct bus1_shape *shape,
-		      const struct bus1_ident *sender,
-		      struct bus1_message **message)
-{
-	int err;
-
-	spin_lock(&space->data);
-	err = take_locked(space, pool, shape, sender, message);
-	spin_unlock(&space->data);
-	return err;
 }
 
 /* Returns -ENOMEM when a spare claim is needed. */
 static int charge_claim_locked(struct bus1_message *message,
+			       const struct bus1_shape *shape,
 			       struct ucounts *user, struct bus1_claim **spare)
 {
-	struct bus1_space *space = message->space;
+	struct bus1_peer *peer = message->peer;
 	struct bus1_claim *claim;
 
 	/* A claim that is linked has to be settled by a charge. */
-	claim = bus1_quota_claim(&space->quota, user, spare);
-	return claim ? charge_locked(message, claim) : -ENOMEM;
+	claim = bus1_quota_claim(&peer->quota, user, spare);
+	return claim ? bus1_message_charge_locked(message, claim, shape) : -ENOMEM;
 }
 
 /**
  * bus1_message_charge() - charge a message to its receiver
  * @message:	message whose sender is set
+ * @shape:	the message's
  * @gfp:	how to allocate a claim if the sender has none
  *
  * Also allocates the slice that a large one needs. May sleep.
@@ -328,9 +167,10 @@ static int charge_claim_locked(struct bus1_message *message,
  * Return: 0; -EHOSTUNREACH if the receiver is down; -EDQUOT, -EXFULL or
  * -EMSGSIZE, see bus1_quota_charge(); -ENOMEM.
  */
-int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
+int bus1_message_charge(struct bus1_message *message,
+			const struct bus1_shape *shape, gfp_t gfp)
 {
-	struct bus1_space *space = message->space;
+	struct bus1_peer *peer = message->peer;
 	struct bus1_claim *spare = NULL;
 	int err;
 
@@ -338,16 +178,16 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 		struct bus1_claim *stale = NULL;
 		struct ucounts *user;
 
-		spin_lock(&space->data);
-		user = bus1_quota_claimant(&space->quota,
-					   message->sender->user,
-					   message->sender->container);
+		spin_lock(&peer->data);
+		user = bus1_quota_claimant(&peer->quota,
+					   message->spare.sender->user,
+					   message->spare.sender->container);
 		/* It may be another one than before, if the receiver was adopted. */
 		if (spare && spare->user != user)
 			swap(spare, stale);
-		err = space->down ? -EHOSTUNREACH :
-				    charge_claim_locked(message, user, &spare);
-		spin_unlock(&space->data);
+		err = peer->down ? -EHOSTUNREACH :
+				    charge_claim_locked(message, shape, user, &spare);
+		spin_unlock(&peer->data);
 
 		bus1_claim_free(stale);
 		if (err != -ENOMEM)
@@ -362,69 +202,21 @@ int bus1_message_charge(struct bus1_message *message, gfp_t gfp)
 }
 
 /**
- * bus1_message_take_budget() - get room for a reply, if nothing is to be allocated
- * @space:	receiver, who pays
- * @pool:	the receiver's pool
- * @shape:	as many bytes, handles and files as may come
- * @message:	the message
- *
- * Charged is also the handle that the reply is, and left to it. A slice is allocated
- * when the reply is written, if it is large.
- *
- * Return: 0, -ESHUTDOWN, -ENOBUFS; -ENOMEM if a message has to be allocated, by
- * bus1_message_new() and bus1_message_charge_budget().
- */
-int bus1_message_take_budget(struct bus1_space *space, struct bus1_pool *pool,
-			     const struct bus1_shape *shape,
-			     struct bus1_message **message)
-{
-	struct bus1_message *spare = NULL;
-	int err = -ESHUTDOWN;
-
-	spin_lock(&space->data);
-	if (likely(!space->down)) {
-		spare = first_spare_locked(space, pool, shape);
-		err = spare ? charge_budget_locked(spare) : -ENOMEM;
-	}
-	if (!err)
-		*message = spare;
-	else if (spare)
-		keep_memory_locked(spare);
-	spin_unlock(&space->data);
-	return err;
-}
-
-/**
- * bus1_message_charge_budget() - charge room for a reply to its receiver
- * @message:	message
- *
- * Return: as bus1_message_take_budget().
- */
-int bus1_message_charge_budget(struct bus1_message *message)
-{
-	struct bus1_space *space = message->space;
-	int err;
-
-	spin_lock(&space->data);
-	err = space->down ? -ESHUTDOWN : charge_budget_locked(message);
-	spin_unlock(&space->data);
-	return err;
-}
-
-/**
  * bus1_message_charge_own() - charge a message of a peer to itself
  * @message:	message
+ * @shape:	the message's
  *
  * Return: 0, -ESHUTDOWN or -ENOBUFS.
  */
-int bus1_message_charge_own(struct bus1_message *message)
+int bus1_message_charge_own(struct bus1_message *message,
+			    const struct bus1_shape *shape)
 {
-	struct bus1_space *space = message->space;
+	struct bus1_peer *peer = message->peer;
 	int err;
 
-	spin_lock(&space->data);
-	err = space->down ? -ESHUTDOWN : charge_locked(message, NULL);
-	spin_unlock(&space->data);
+	spin_lock(&peer->data);
+	err = peer->down ? -ESHUTDOWN : bus1_message_charge_locked(message, NULL, shape);
+	spin_unlock(&peer->data);
 	return err == -EXFULL ? -ENOBUFS : err;
 }
 
@@ -434,7 +226,7 @@ static void trim_one(struct bus1_message *message, enum bus1_resource r, u64 nee
 
 	if (*charged <= need)
 		return;
-	bus1_quota_uncharge_one(&message->space->quota, message->claim, r,
+	bus1_quota_uncharge_one(&message->peer->quota, message->claim, r,
 				*charged - need);
 	*charged = need;
 }
@@ -461,9 +253,9 @@ void bus1_message_uncharge_locked(struct bus1_message *message,
 	const struct bus1_amount less = *amount;
 	enum bus1_resource r;
 
-	lockdep_assert_held(&message->space->data);
+	lockdep_assert_held(&message->peer->data);
 
-	bus1_quota_uncharge(&message->space->quota, message->claim, &less);
+	bus1_quota_uncharge(&message->peer->quota, message->claim, &less);
 	for (r = 0; r < BUS1_RESOURCES; r++)
 		message->charged.of[r] -= less.of[r];
 }
@@ -480,7 +272,7 @@ int bus1_message_copy(struct bus1_message *to, const struct bus1_message *from,
 		      u64 n)
 {
 	if (!bus1_message_is_small(from))
-		return bus1_pool_copy(to->pool, &to->slice, from->pool,
+		return bus1_pool_copy(&to->peer->pool, &to->slice, &from->peer->pool,
 				      &from->slice, n);
 	memcpy(to->data, from->data, n);
 	return 0;
@@ -499,7 +291,7 @@ int bus1_message_fill(struct bus1_message *message, u64 at, const void *data,
 		      size_t n)
 {
 	if (!bus1_message_is_small(message))
-		return bus1_pool_fill(message->pool, &message->slice, at, data,
+		return bus1_pool_fill(&message->peer->pool, &message->slice, at, data,
 				      n);
 	memcpy(message->data + at, data, n);
 	return 0;
@@ -525,7 +317,7 @@ int bus1_message_prepare_tail(struct bus1_message *message)
 	if (message->n_bytes)
 		at = round_up(at, PAGE_SIZE);
 	for (; at < end && !err; at = round_down(at, PAGE_SIZE) + PAGE_SIZE)
-		err = bus1_pool_fill(message->pool, &message->slice, at - start,
+		err = bus1_pool_fill(&message->peer->pool, &message->slice, at - start,
 				     zeros, 1);
 	return err;
 }
@@ -544,7 +336,7 @@ int bus1_message_take_files(struct bus1_message *message, struct file **files)
 
 	if (!message->n_fds)
 		return 0;
-	err = bus1_user_charge_fds(message->sender->user, message->n_fds);
+	err = bus1_user_charge_fds(message->spare.sender->user, message->n_fds);
 	if (err)
 		return err;
 	message->fds_charged = true;
@@ -577,9 +369,9 @@ void bus1_message_drop_handles(struct bus1_message *message)
  * @reply:	reply that is in no tree; may be gone afterwards
  * @holder:	who had it
  */
-void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder)
+void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_peer *holder)
 {
-	struct bus1_space *requester = reply->requester;
+	struct bus1_peer *requester = reply->requester;
 	struct bus1_message *room;
 
 	spin_lock(&requester->data);
@@ -588,7 +380,7 @@ void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder
 		bus1_message_uncharge_locked(room, &room->charged);
 	spin_unlock(&requester->data);
 
-	bus1_space_wake_pollers(requester);
+	bus1_peer_wake_pollers(requester);
 	bus1_reply_leave_holder(reply, holder);
 	/* It carries nothing, and its peer is kept by the reply. */
 	bus1_message_free(room);
@@ -597,18 +389,18 @@ void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder
 
 /**
  * bus1_message_drop_replies() - drop the reply handles that a message carries
- * @message:	message that was addressed to whoever @message->space is
+ * @message:	message that was addressed to whoever @message->peer is
  */
 void bus1_message_drop_replies(struct bus1_message *message)
 {
 	struct bus1_reply *reply, *next;
 
 	if (message->asks)
-		bus1_message_drop_reply(message->asks, message->space);
+		bus1_message_drop_reply(message->asks, message->peer);
 	message->asks = NULL;
 	list_for_each_entry_safe(reply, next, &message->moved, moved) {
 		list_del_init(&reply->moved);
-		bus1_message_drop_reply(reply, message->space);
+		bus1_message_drop_reply(reply, message->peer);
 	}
 }
 
@@ -628,7 +420,7 @@ void bus1_message_drop_files(struct bus1_message *message)
 		message->files[i] = NULL;
 	}
 	if (message->fds_charged)
-		bus1_user_uncharge_fds(message->sender->user, message->n_fds);
+		bus1_user_uncharge_fds(message->spare.sender->user, message->n_fds);
 	message->fds_charged = false;
 	message->n_fds = 0;
 }

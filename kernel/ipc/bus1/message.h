@@ -7,9 +7,7 @@
 
 #include <linux/mm.h>
 
-#include "ident.h"
 #include "object.h"
-#include "pool.h"
 #include "reply.h"
 
 struct bus1_tx_dest;
@@ -43,12 +41,13 @@ static inline u64 bus1_shape_size(const struct bus1_shape *shape)
 
 /**
  * struct bus1_message - a message to one node
+ * @spare:	its memory while nobody uses it, and who sent it, or what lay there before
  * @entry:	place in the receiver's queue
  * @slice:	where it lies in the receiver's pool. Of size 0 while it lies in @data, or
  *		is not written yet
- * @space:	the receiver, who outlives the message
- * @pool:	the receiver's pool
- * @dest:	node it is addressed to, referenced; NULL for a seed or a reply
+ * @peer:	the receiver, who outlives the message
+ * @dest:	node it is addressed to; NULL for a seed or a reply. Kept by the sender's handle
+ *		until it is committed, then by &struct bus1_node.n_queued
  * @tx_dest:	what its transaction knows of it, while it is staged; the receiver's @data
  * @staged:	links it into &struct bus1_node.staged of @dest while it is staged; the
  *		receiver's @data
@@ -56,10 +55,10 @@ static inline u64 bus1_shape_size(const struct bus1_shape *shape)
  * @asks:	reply that it asks for, or NULL; holds the holder's reference
  * @moved:	reply handles that it moves, by &struct bus1_reply.moved, in the
  *		order of their index; each holds the holder's reference
- * @sender:	who sent it, referenced; NULL once it is received
  * @claim:	claim it is charged under, NULL for the receiver's own
  * @charged:	what is charged; the receiver's @data
  * @n_bytes:	length of the payload
+ * @size:	how many bytes it is charged, see bus1_shape_size()
  * @n_handles:	number of @handles
  * @n_moved:	number of @moved; NULL in @handles stands for each
  * @n_fds:	number of @files
@@ -80,20 +79,20 @@ static inline u64 bus1_shape_size(const struct bus1_shape *shape)
  * bus1_reply.message, and filled by its sender.
  */
 struct bus1_message {
+	struct bus1_spare spare;
 	struct bus1_entry entry;
 	struct bus1_slice slice;
-	struct bus1_space *space;
-	struct bus1_pool *pool;
+	struct bus1_peer *peer;
 	struct bus1_node *dest;
 	struct bus1_tx_dest *tx_dest;
 	struct list_head staged;
 	bool committed;
 	struct bus1_reply *asks;
 	struct list_head moved;
-	struct bus1_ident *sender;
 	struct bus1_claim *claim;
 	struct bus1_amount charged;
 	u64 n_bytes;
+	u64 size;
 	u32 n_handles;
 	u32 n_moved;
 	u32 n_fds;
@@ -104,25 +103,18 @@ struct bus1_message {
 	u8 data[BUS1_INLINE_MAX] __aligned(sizeof(u64));
 };
 
-int bus1_message_init(void);
+void bus1_message_cache_init(void);
 
-struct bus1_message *bus1_message_new(struct bus1_space *space,
-				      struct bus1_pool *pool,
+struct bus1_message *bus1_message_new(struct bus1_peer *peer,
 				      const struct bus1_shape *shape, gfp_t gfp);
-int bus1_message_take(struct bus1_space *space, struct bus1_pool *pool,
-		      const struct bus1_shape *shape,
-		      const struct bus1_ident *sender,
-		      struct bus1_message **message);
-int bus1_message_take_budget(struct bus1_space *space, struct bus1_pool *pool,
-			     const struct bus1_shape *shape,
-			     struct bus1_message **message);
 void bus1_message_free(struct bus1_message *message);
 void bus1_message_free_slice_locked(struct bus1_message *message);
-void bus1_message_drop_spares(struct bus1_space *space);
+void bus1_message_free_memory(struct bus1_message *message);
 
-int bus1_message_charge(struct bus1_message *message, gfp_t gfp);
-int bus1_message_charge_own(struct bus1_message *message);
-int bus1_message_charge_budget(struct bus1_message *message);
+int bus1_message_charge(struct bus1_message *message,
+			const struct bus1_shape *shape, gfp_t gfp);
+int bus1_message_charge_own(struct bus1_message *message,
+			    const struct bus1_shape *shape);
 void bus1_message_trim_locked(struct bus1_message *message);
 void bus1_message_uncharge_locked(struct bus1_message *message,
 				  const struct bus1_amount *amount);
@@ -135,9 +127,25 @@ int bus1_message_prepare_tail(struct bus1_message *message);
 int bus1_message_take_files(struct bus1_message *message,
 			    struct file **files);
 void bus1_message_drop_handles(struct bus1_message *message);
-void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_space *holder);
+void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_peer *holder);
 void bus1_message_drop_replies(struct bus1_message *message);
 void bus1_message_drop_files(struct bus1_message *message);
+
+/**
+ * bus1_message_set_sender() - say who sends a message
+ * @message:	message that belongs to the caller
+ * @sender:	who sends it
+ *
+ * Mostly it is who used the same memory last, and is noted there.
+ */
+static inline void bus1_message_set_sender(struct bus1_message *message,
+					   struct bus1_ident *sender)
+{
+	if (likely(message->spare.sender == sender))
+		return;
+	bus1_ident_put(message->spare.sender);
+	message->spare.sender = bus1_ident_get(sender);
+}
 
 /**
  * bus1_message_of() - the message that a slice is embedded in
@@ -192,7 +200,7 @@ static inline u64 bus1_message_fds_at(const struct bus1_message *message)
  */
 static inline u64 bus1_message_size(const struct bus1_message *message)
 {
-	return bus1_message_fds_at(message) + message->n_fds * sizeof(int);
+	return message->size;
 }
 
 /**
@@ -207,24 +215,21 @@ static inline bool bus1_message_is_small(const struct bus1_message *message)
 }
 
 /**
- * bus1_message_get_amount() - what a message consumes
- * @message:	message
- * @amount:	set to that
+ * bus1_shape_amount() - what a message of a shape consumes
+ * @shape:	shape
  *
- * Return: the size of its slice.
+ * Return: that; bytes are saturated, which is more than any limit.
  */
-static inline u64 bus1_message_get_amount(const struct bus1_message *message,
-			    struct bus1_amount *amount)
+static __always_inline struct bus1_amount
+bus1_shape_amount(const struct bus1_shape *shape)
 {
-	u64 size = bus1_message_size(message);
-
-	amount->of[BUS1_SLICES] = 1;
-	/* Moving a reply handle charges nobody. */
-	amount->of[BUS1_HANDLES] = message->n_handles - message->n_moved;
-	/* Saturated: more than any limit. */
-	amount->of[BUS1_BYTES] = min_t(u64, size, U32_MAX);
-	amount->of[BUS1_FDS] = message->n_fds;
-	return size;
+	return (struct bus1_amount){
+		.of[BUS1_SLICES] = 1,
+		.of[BUS1_BYTES] = min_t(u64, bus1_shape_size(shape), U32_MAX),
+		/* Moving a reply handle charges nobody. */
+		.of[BUS1_HANDLES] = shape->n_handles - shape->n_moved,
+		.of[BUS1_FDS] = shape->n_fds,
+	};
 }
 
 /**
@@ -232,12 +237,14 @@ static inline u64 bus1_message_get_amount(const struct bus1_message *message,
  * @message:	message that carries nothing
  * @shape:	what it is to consist of; there is room for it
  */
-static inline void bus1_message_set_shape(struct bus1_message *message,
-			    const struct bus1_shape *shape)
+static __always_inline void
+bus1_message_set_shape(struct bus1_message *message,
+		       const struct bus1_shape *shape)
 {
 	u32 i;
 
 	message->n_bytes = shape->n_bytes;
+	message->size = bus1_shape_size(shape);
 	message->n_handles = shape->n_handles;
 	message->n_moved = shape->n_moved;
 	message->n_fds = shape->n_fds;
@@ -252,15 +259,172 @@ static inline void bus1_message_set_shape(struct bus1_message *message,
 }
 
 /**
+ * bus1_message_keep_locked() - keep the memory of a message for the next
+ * @message:	message that holds nothing any more, so that all but its shape, @dest,
+ *		@committed and its charge is as in a new one; its receiver's @data is held
+ *
+ * A receiver, whose cgroup pays for it, keeps that of a few messages for the next
+ * senders: as many as are on their way.
+ *
+ * Return: false if it does not, and the caller is to free it.
+ */
+static inline bool bus1_message_keep_locked(struct bus1_message *message)
+{
+	struct bus1_peer *peer = message->peer;
+
+	lockdep_assert_held(&peer->data);
+
+	if (peer->n_spares >= BUS1_SPARES || peer->down || !message->plain)
+		return false;
+	message->spare.next = peer->spares;
+	peer->spares = &message->spare;
+	peer->n_spares++;
+	return true;
+}
+
+/**
+ * bus1_message_charge_locked() - charge a message to its receiver
+ * @message:	message; the receiver's @data is held
+ * @claim:	the sender's claim there, or NULL if the receiver pays
+ * @shape:	the message's
+ *
+ * Also allocates the slice that a large one needs.
+ *
+ * Return: 0, or as bus1_quota_charge() or bus1_quota_charge_own(); -EXFULL.
+ */
+static __always_inline int
+bus1_message_charge_locked(struct bus1_message *message, struct bus1_claim *claim,
+			   const struct bus1_shape *shape)
+{
+	const struct bus1_amount amount = bus1_shape_amount(shape);
+	struct bus1_peer *peer = message->peer;
+	int err;
+
+	lockdep_assert_held(&peer->data);
+
+	if (claim)
+		err = bus1_quota_charge(&peer->quota, claim, &amount);
+	else
+		err = bus1_quota_charge_own(&peer->quota, &amount);
+	if (unlikely(err))
+		return err;
+
+	if (bus1_shape_size(shape) > BUS1_INLINE_MAX)
+		err = bus1_pool_alloc(&peer->pool, &message->slice,
+				      bus1_shape_size(shape));
+	if (unlikely(err)) {
+		bus1_quota_uncharge(&peer->quota, claim, &amount);
+		return err;
+	}
+	message->claim = claim;
+	message->charged = amount;
+	return 0;
+}
+
+/**
+ * bus1_message_reuse_locked() - get a message out of memory that was kept
+ * @peer:	receiver, whose @data is held
+ * @shape:	what it is to consist of
+ *
+ * Return: the message, or NULL if there is none that @shape fits into.
+ */
+static __always_inline struct bus1_message *
+bus1_message_reuse_locked(struct bus1_peer *peer, const struct bus1_shape *shape)
+{
+	struct bus1_message *message;
+
+	if (!peer->spares || shape->n_handles + shape->n_fds > BUS1_INLINE_ITEMS)
+		return NULL;
+	message = container_of(peer->spares, struct bus1_message, spare);
+	peer->spares = message->spare.next;
+	peer->n_spares--;
+	message->dest = NULL;
+	message->committed = false;
+	bus1_message_set_shape(message, shape);
+	return message;
+}
+
+/**
+ * bus1_message_take() - get a message and charge it, if nothing is to be allocated
+ * @peer:	receiver
+ * @shape:	what it is to consist of
+ * @sender:	who sends; bus1_message_set_sender() is to follow
+ * @message:	the message
+ *
+ * Return: 0; -EHOSTUNREACH if the receiver is down; -ENOMEM if a message or a claim
+ * has to be allocated, by bus1_message_new() and bus1_message_charge(); or as the latter.
+ */
+static __always_inline int
+bus1_message_take(struct bus1_peer *peer, const struct bus1_shape *shape,
+		  const struct bus1_ident *sender, struct bus1_message **message)
+{
+	struct bus1_claim *claim = NULL, *none = NULL;
+	struct bus1_message *spare = NULL;
+	int err = -ENOMEM;
+
+	spin_lock(&peer->data);
+	if (unlikely(peer->down))
+		err = -EHOSTUNREACH;
+	else
+		claim = bus1_quota_claim(&peer->quota,
+					 bus1_quota_claimant(&peer->quota,
+							     sender->user,
+							     sender->container),
+					 &none);
+	if (claim)
+		spare = bus1_message_reuse_locked(peer, shape);
+	if (spare) {
+		err = bus1_message_charge_locked(spare, claim, shape);
+		if (unlikely(err))
+			bus1_message_keep_locked(spare);
+		else
+			*message = spare;
+	}
+	spin_unlock(&peer->data);
+	return err;
+}
+
+/**
+ * bus1_message_charge_budget_locked() - charge room for a reply to its receiver
+ * @message:	message that carries nothing; its receiver's @data is held
+ * @shape:	as many bytes, handles and files as may come
+ *
+ * Charged is also the handle that the reply is, and left to it. A slice is allocated
+ * when the reply is written, if it is large.
+ *
+ * Return: 0; -ESHUTDOWN; -ENOBUFS.
+ */
+static __always_inline int
+bus1_message_charge_budget_locked(struct bus1_message *message,
+				  const struct bus1_shape *shape)
+{
+	struct bus1_amount amount = bus1_shape_amount(shape);
+	struct bus1_peer *peer = message->peer;
+	int err;
+
+	lockdep_assert_held(&peer->data);
+
+	if (unlikely(peer->down))
+		return -ESHUTDOWN;
+	message->charged = amount;
+	amount.of[BUS1_HANDLES]++;
+	err = bus1_quota_charge_own(&peer->quota, &amount);
+	message->claim = NULL;
+	if (unlikely(err))
+		message->charged = (struct bus1_amount){};
+	return err;
+}
+
+/**
  * bus1_message_enqueued_locked() - count a message that was committed
  * @message:	message whose receiver's @data is held
  */
 static inline void bus1_message_enqueued_locked(struct bus1_message *message)
 {
-	lockdep_assert_held(&message->space->data);
+	lockdep_assert_held(&message->peer->data);
 
 	message->dest->n_queued++;
-	message->space->queued_bytes += bus1_message_size(message);
+	message->peer->queued_bytes += bus1_message_size(message);
 }
 
 /**
@@ -269,14 +433,14 @@ static inline void bus1_message_enqueued_locked(struct bus1_message *message)
  */
 static inline void bus1_message_dequeued_locked(struct bus1_message *message)
 {
-	lockdep_assert_held(&message->space->data);
+	lockdep_assert_held(&message->peer->data);
 
-	bus1_queue_remove(&message->space->queue, &message->entry);
+	bus1_queue_remove(&message->peer->queue, &message->entry);
 	if (message->entry.tx)
 		bus1_tx_put(message->entry.tx);
 	message->entry.tx = NULL;
 	message->dest->n_queued--;
-	message->space->queued_bytes -= bus1_message_size(message);
+	message->peer->queued_bytes -= bus1_message_size(message);
 }
 
 /**
@@ -299,7 +463,6 @@ static inline void bus1_message_drop_handle(const struct bus1_message *message,
  * @message:	message
  * @i:		which of its handles
  * @node:	node to refer to
- * @from:	who gives it
  * @gfp:	how to allocate what is new to the receiver, in whose cgroup the
  *		caller is then; 0: not at all
  *
@@ -308,10 +471,9 @@ static inline void bus1_message_drop_handle(const struct bus1_message *message,
  * Return: 0, or as bus1_handle_attach().
  */
 static inline int bus1_message_attach(struct bus1_message *message, u32 i,
-				      struct bus1_node *node,
-				      struct bus1_space *from, gfp_t gfp)
+				      struct bus1_node *node, gfp_t gfp)
 {
-	return bus1_handle_attach(node, from, message->space, gfp, true,
+	return bus1_handle_attach(node, message->peer, gfp, true,
 				  &message->handles[i]);
 }
 

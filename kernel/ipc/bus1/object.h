@@ -8,7 +8,7 @@
 #include <linux/kref.h>
 #include <linux/rbtree.h>
 
-#include "space.h"
+#include "peer.h"
 #include "tx.h"
 
 /**
@@ -19,11 +19,11 @@
  *		it is freed, and a message of what it carries before its receiver is. A
  *		zombie holds a reference. Constant
  * @rb_holder:	links it into &struct bus1_node.holders; the owner's @data
- * @rb_id:	links it into &struct bus1_space.handles while it has an ID; the
+ * @rb_id:	links it into &struct bus1_peer.handles while it has an ID; the
  *		holder's @local
  * @zombie:	links it into &struct bus1_node.zombies, when it has no ID any
  *		more and no references; the owner's @data
- * @id:		its ID while it is in &struct bus1_space.handles; the holder's
+ * @id:		its ID while it is in &struct bus1_peer.handles; the holder's
  *		@local
  * @n_refs:	references through this handle: its count, and unread messages
  *		and seeds that carry it. The owner's first does not count. The
@@ -37,14 +37,14 @@
  *		before; false whenever that is not held
  * @charged:	whether it is charged; the holder's @data
  * @keep:	whether the holder's cgroup pays for the memory, so that it may
- *		become &struct bus1_space.spare_handle; constant
+ *		become &struct bus1_peer.spare_handle; constant
  * @step:	how far the destruction of its node is here; the holder's @data, see
  *		&enum bus1_step
  * @destroyed:	the notice of its node's end; the holder's @data
  */
 struct bus1_handle {
 	struct bus1_node *node;
-	struct bus1_space *holder;
+	struct bus1_peer *holder;
 	struct rb_node rb_holder;
 	union {
 		struct rb_node rb_id;
@@ -73,13 +73,12 @@ struct bus1_handle {
  *		somebody walks over them
  * @zombies:	handles that lost their last reference while somebody walked; the
  *		owner's @data
- * @n_refs:	sum of all holders' &struct bus1_handle.n_refs, and one for each
- *		message of others that is staged; the owner's @data
+ * @n_refs:	sum of all holders' &struct bus1_handle.n_refs; the owner's @data
  * @staged:	messages to it between stage and move, by &struct
  *		bus1_message.staged; the owner's @data
  * @n_queued:	messages to it in the owner's queue; the owner's @data
  * @released:	the notice that nobody refers to it; of a dead node the link in
- *		&struct bus1_space.forgettable. The owner's @data
+ *		&struct bus1_peer.forgettable. The owner's @data
  * @listed:	whether it is in that list; the owner's @data
  * @shared:	whether anybody but the owner could have used a reference since
  *		the owner was last told that there is none. Set without a lock by
@@ -96,7 +95,7 @@ struct bus1_handle {
  */
 struct bus1_node {
 	struct kref ref;
-	struct bus1_space *owner;
+	struct bus1_peer *owner;
 	struct bus1_tx tx;
 	bool sealed;
 	bool quiet;
@@ -113,23 +112,24 @@ struct bus1_node {
 	struct bus1_handle own;
 };
 
-int bus1_object_init(void);
+void bus1_node_cache_init(void);
 void bus1_handle_cache_init(void);
 
-int bus1_node_new(struct bus1_space *owner, u64 id, struct bus1_node **node);
+int bus1_node_new(struct bus1_peer *owner, u64 id, struct bus1_node **node);
 int bus1_node_charge(struct bus1_node *node);
 void bus1_node_abort(struct bus1_node *node);
 void bus1_node_free(struct kref *ref);
 bool bus1_node_unref_locked(struct bus1_node *node, u64 n);
 void bus1_node_pass(struct bus1_node *node);
 void bus1_node_help(struct bus1_node *node);
-void bus1_node_sync(struct bus1_node *node, struct bus1_space *space);
+void bus1_node_sync(struct bus1_node *node, struct bus1_peer *peer);
 void bus1_node_forget(struct bus1_node *node);
+void bus1_node_leave_locked(struct bus1_node *node);
 
-struct bus1_handle *bus1_handle_after(struct bus1_space *space, u64 id);
-int bus1_handle_attach(struct bus1_node *node, struct bus1_space *from,
-		       struct bus1_space *holder, gfp_t gfp, bool keep,
-		       struct bus1_handle **handle);
+void bus1_handle_link(struct bus1_handle *handle);
+struct bus1_handle *bus1_handle_after(struct bus1_peer *peer, u64 id);
+int bus1_handle_attach(struct bus1_node *node, struct bus1_peer *holder, gfp_t gfp,
+		       bool keep, struct bus1_handle **handle);
 void bus1_handle_drop(struct bus1_handle *handle, u64 n);
 u64 bus1_handle_show(struct bus1_handle *handle, struct bus1_claim *claim,
 		     bool placed, u32 *kept);
@@ -138,7 +138,6 @@ bool bus1_handle_hide(struct bus1_handle *handle);
 void bus1_handle_unshow(struct bus1_handle *handle, u64 n);
 void bus1_handle_free(struct bus1_handle *handle);
 void bus1_handle_free_memory(struct bus1_handle *handle);
-void bus1_handle_drop_spare(struct bus1_space *space);
 
 /**
  * bus1_handle_init() - initialize a handle that nobody holds
@@ -163,7 +162,7 @@ static inline void bus1_handle_init(struct bus1_handle *handle)
  * @holder:	who keeps it
  */
 static inline void bus1_handle_keep_memory(struct bus1_handle *handle,
-					   struct bus1_space *holder)
+					   struct bus1_peer *holder)
 {
 	/* A peer that is down gets no more handles. */
 	if (!handle->keep || READ_ONCE(holder->down) ||
@@ -174,34 +173,34 @@ static inline void bus1_handle_keep_memory(struct bus1_handle *handle,
 
 /**
  * bus1_step_wake() - tell who polls that an entry has its final place
- * @step:	of the transaction at @space, see &enum bus1_step
- * @space:	where the entry is; its @data is not held
+ * @step:	of the transaction at @peer, see &enum bus1_step
+ * @peer:	where the entry is; its @data is not held
  *
  * The last step of a destination. Several walkers may wake for one entry.
  */
-static inline void bus1_step_wake(u8 *step, struct bus1_space *space)
+static inline void bus1_step_wake(u8 *step, struct bus1_peer *peer)
 {
 	if (READ_ONCE(*step) != BUS1_STEP_MOVED)
 		return;
-	bus1_space_wake_pollers(space);
+	bus1_peer_wake_pollers(peer);
 	smp_store_release(step, BUS1_STEP_WOKEN);
 }
 
 /**
  * bus1_handle_find() - find a handle by ID
- * @space:	space whose @local is held
+ * @peer:	peer whose @local is held
  * @id:		ID
  *
  * Return: the handle, or NULL. An owner's handle is found until its ID can be
  * used again, also while its count is 0.
  */
-static inline struct bus1_handle *bus1_handle_find(struct bus1_space *space,
+static inline struct bus1_handle *bus1_handle_find(struct bus1_peer *peer,
 						   u64 id)
 {
-	struct rb_node *rb = space->handles.rb_node;
+	struct rb_node *rb = peer->handles.rb_node;
 	struct bus1_handle *handle;
 
-	lockdep_assert_held(&space->local);
+	lockdep_assert_held(&peer->local);
 
 	while (rb) {
 		handle = rb_entry(rb, struct bus1_handle, rb_id);
@@ -244,23 +243,6 @@ static inline bool bus1_node_is_dead(const struct bus1_node *node)
 static inline bool bus1_node_is_unreachable(const struct bus1_node *node)
 {
 	return !bus1_node_is_live(node) || READ_ONCE(node->owner->down);
-}
-
-/**
- * bus1_node_was_released() - whether a sender let go of a node meanwhile
- * @node:	live node that the sender looked up; its owner's @data is held
- * @from:	the sender
- *
- * A sender's own reference keeps the count of references above 0. When it is 0
- * the owner has been told, or is about to be, that nobody refers to the node: then
- * nobody but the owner can make it untrue.
- *
- * Return: true if the sender has no handle to @node any more.
- */
-static inline bool bus1_node_was_released(const struct bus1_node *node,
-					  const struct bus1_space *from)
-{
-	return !node->n_refs && node->owner != from;
 }
 
 /**

@@ -140,22 +140,6 @@ void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
 }
 
 /**
- * bus1_queue_add() - add the entry of an event with one receiver
- * @queue:	queue
- * @entry:	entry that is in no queue
- * @key:	key of the event
- *
- * The entry is committed above everything that is committed.
- */
-void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
-		    unsigned long key)
-{
-	struct bus1_place place = { bus1_queue_tick(queue), key };
-
-	bus1_queue_insert(queue, entry, &place);
-}
-
-/**
  * bus1_queue_stage() - stage an entry (step S)
  * @queue:	queue
  * @entry:	entry that is in no queue

@@ -80,8 +80,6 @@ bool bus1_place_before(const struct bus1_place *a, const struct bus1_place *b);
 
 void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
 		       const struct bus1_place *place);
-void bus1_queue_add(struct bus1_queue *queue, struct bus1_entry *entry,
-		    unsigned long key);
 void bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
 		      unsigned long key);
 void bus1_queue_postpone(struct bus1_queue *queue, struct bus1_entry *entry,
@@ -140,6 +138,22 @@ static inline u64 bus1_queue_tick(struct bus1_queue *queue)
 {
 	queue->clock += 2;
 	return queue->clock;
+}
+
+/**
+ * bus1_queue_add() - add the entry of an event with one receiver
+ * @queue:	queue
+ * @entry:	entry that is in no queue
+ * @key:	key of the event
+ *
+ * The entry is committed above everything that is committed.
+ */
+static inline void bus1_queue_add(struct bus1_queue *queue,
+				  struct bus1_entry *entry, unsigned long key)
+{
+	struct bus1_place place = { bus1_queue_tick(queue), key };
+
+	bus1_queue_insert(queue, entry, &place);
 }
 
 /**

@@ -383,16 +383,20 @@ struct bus1_claim *bus1_quota_claim(struct bus1_quota *quota,
  */
 bool bus1_claim_is_idle(const struct bus1_claim *claim)
 {
-	enum bus1_resource r;
+	const u32 *used = claim->used.of;
 
-	for (r = 0; r < BUS1_RESOURCES; r++)
-		if (claim->used.of[r])
-			return false;
-	return true;
+	return !(used[BUS1_SLICES] | used[BUS1_BYTES] | used[BUS1_HANDLES] |
+		 used[BUS1_FDS]);
 }
 
-/* At most one idle claim stays, so that no sender leaves memory behind. */
-static void settle_claim(struct bus1_quota *quota, struct bus1_claim *claim)
+/**
+ * bus1_quota_settle() - a claim may hold nothing any more
+ * @quota:	quota
+ * @claim:	claim on @quota; may be freed
+ *
+ * At most one idle claim stays, so that no sender leaves memory behind.
+ */
+void bus1_quota_settle(struct bus1_quota *quota, struct bus1_claim *claim)
 {
 	if (quota->idle == claim || !bus1_claim_is_idle(claim))
 		return;
@@ -403,65 +407,32 @@ static void settle_claim(struct bus1_quota *quota, struct bus1_claim *claim)
 	quota->idle = claim;
 }
 
-static int check_share(const struct bus1_quota *quota,
-		       const struct bus1_claim *claim, enum bus1_resource r,
-		       s64 c)
-{
-	s64 left = (s64)quota->max.of[r] - quota->used.of[r];
-	s64 s = claim->used.of[r];
-	s64 others = quota->n_claimants[r] - !!s;
-
-	/* s + c <= (L - U + s) / (n + 1), this claimant counted in n. */
-	if ((s + c) * (others + 2) <= left + s)
-		return 0;
-	/* Would a claimant that holds nothing yet be refused as well? */
-	if (c * (quota->n_claimants[r] + 2LL) > left)
-		return -EXFULL;
-	return -EDQUOT;
-}
-
-static int check_shares(const struct bus1_quota *quota,
-			const struct bus1_claim *claim,
-			const struct bus1_amount *amount)
-{
-	enum bus1_resource r;
-	int err = 0;
-
-	for (r = 0; r < BUS1_RESOURCES; r++) {
-		if (!amount->of[r])
-			continue;
-		if (2ULL * amount->of[r] > quota->max.of[r])
-			return -EMSGSIZE;
-		if (err != -EXFULL)
-			err = check_share(quota, claim, r, amount->of[r]) ?: err;
-	}
-	return err;
-}
-
 /**
- * bus1_quota_charge() - charge what a claimant's message consumes
+ * bus1_quota_refuse() - tell why a charge is refused
  * @quota:	quota of the receiver
- * @claim:	the claimant's claim on @quota
- * @amount:	what the message consumes
+ * @claim:	the claimant's claim on @quota; may be freed if it holds nothing
+ * @amount:	what does not fit
  *
- * All or nothing. A claim that holds nothing afterwards may be freed.
- *
- * Return: 0; -EMSGSIZE if even an idle receiver would refuse it; -EXFULL if a
- * claimant that holds nothing would be refused; -EDQUOT if this claimant's share is
- * used up.
+ * Return: see bus1_quota_charge().
  */
-int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
+int bus1_quota_refuse(struct bus1_quota *quota, struct bus1_claim *claim,
 		      const struct bus1_amount *amount)
 {
-	int err = check_shares(quota, claim, amount);
 	enum bus1_resource r;
+	int err = -EDQUOT;
+	s64 left, c;
 
-	for (r = 0; r < BUS1_RESOURCES && !err; r++) {
-		quota->n_claimants[r] += amount->of[r] && !claim->used.of[r];
-		quota->used.of[r] += amount->of[r];
-		claim->used.of[r] += amount->of[r];
+	for (r = 0; r < BUS1_RESOURCES && err != -EMSGSIZE; r++) {
+		c = amount->of[r];
+		left = (s64)quota->max.of[r] - quota->used.of[r];
+		if (2 * c > quota->max.of[r])
+			err = -EMSGSIZE;
+		/* Would a claimant that holds nothing yet be refused as well? */
+		else if (!bus1_quota_fits(quota, claim, r, c) &&
+			 c * (quota->n_claimants[r] + 2LL) > left)
+			err = -EXFULL;
 	}
-	settle_claim(quota, claim);
+	bus1_quota_settle(quota, claim);
 	return err;
 }
 
@@ -486,6 +457,36 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 	return 0;
 }
 
+/* What is used beyond a limit that was lowered is reserved until it is given back. */
+static noinline void give_back_beyond(struct bus1_quota *quota,
+				      enum bus1_resource r, u32 n)
+{
+	u32 max = quota->max.of[r];
+	long less = reserved(quota, r, max);
+
+	quota->used.of[r] -= n;
+	less -= reserved(quota, r, max);
+	sub_count(quota->user, NULL, count_of(r), less);
+}
+
+static __always_inline void sub_one(struct bus1_quota *quota,
+				    struct bus1_claim *claim,
+				    enum bus1_resource r, u32 n)
+{
+	if (!n)
+		return;
+	WARN_ON_ONCE(quota->used.of[r] < n);
+	if (unlikely(quota->used.of[r] > quota->max.of[r]))
+		give_back_beyond(quota, r, n);
+	else
+		quota->used.of[r] -= n;
+	if (!claim)
+		return;
+	WARN_ON_ONCE(claim->used.of[r] < n);
+	claim->used.of[r] -= n;
+	quota->n_claimants[r] -= !claim->used.of[r];
+}
+
 /**
  * bus1_quota_uncharge() - give back what was charged, or a part of it
  * @quota:	quota
@@ -496,12 +497,18 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 			 const struct bus1_amount *amount)
 {
-	enum bus1_resource r;
+	const u32 *n = amount->of;
 
-	/* The claim holds what is still to come, so that it is there until then. */
-	for (r = 0; r < BUS1_RESOURCES; r++)
-		if (amount->of[r])
-			bus1_quota_uncharge_one(quota, claim, r, amount->of[r]);
+	sub_one(quota, claim, BUS1_SLICES, n[BUS1_SLICES]);
+	sub_one(quota, claim, BUS1_BYTES, n[BUS1_BYTES]);
+	if (unlikely(n[BUS1_HANDLES] | n[BUS1_FDS])) {
+		sub_one(quota, claim, BUS1_HANDLES, n[BUS1_HANDLES]);
+		sub_one(quota, claim, BUS1_FDS, n[BUS1_FDS]);
+	}
+	/* One that holds nothing may be gone already. */
+	if (claim && claim != quota->idle &&
+	    (n[BUS1_SLICES] | n[BUS1_BYTES] | n[BUS1_HANDLES] | n[BUS1_FDS]))
+		bus1_quota_settle(quota, claim);
 }
 
 /**
@@ -514,23 +521,9 @@ void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
 			     enum bus1_resource r, u32 n)
 {
-	u32 max = quota->max.of[r];
-	long less = reserved(quota, r, max);
-
-	WARN_ON_ONCE(quota->used.of[r] < n);
-	quota->used.of[r] -= n;
-	less -= reserved(quota, r, max);
-	/* Only if the limit is lower than what was used. */
-	if (unlikely(less))
-		sub_count(quota->user, NULL, count_of(r), less);
-	if (!claim)
-		return;
-	WARN_ON_ONCE(claim->used.of[r] < n);
-	claim->used.of[r] -= n;
-	if (claim->used.of[r])
-		return;
-	quota->n_claimants[r]--;
-	settle_claim(quota, claim);
+	sub_one(quota, claim, r, n);
+	if (claim)
+		bus1_quota_settle(quota, claim);
 }
 
 /**

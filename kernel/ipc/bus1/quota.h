@@ -97,7 +97,8 @@ struct bus1_claim *bus1_quota_claim(struct bus1_quota *quota,
 				    struct ucounts *user,
 				    struct bus1_claim **spare);
 
-int bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
+void bus1_quota_settle(struct bus1_quota *quota, struct bus1_claim *claim);
+int bus1_quota_refuse(struct bus1_quota *quota, struct bus1_claim *claim,
 		      const struct bus1_amount *amount);
 int bus1_quota_charge_own(struct bus1_quota *quota,
 			  const struct bus1_amount *amount);
@@ -139,6 +140,78 @@ bus1_quota_claimant(const struct bus1_quota *quota, struct ucounts *sender,
 	if (likely(sender->ns == receiver))
 		return sender;
 	return bus1_quota_ancestor(receiver, sender, container);
+}
+
+/**
+ * bus1_quota_fits() - whether a charge of one resource fits the share of a claimant
+ * @quota:	quota of the receiver
+ * @claim:	the claimant's claim on @quota
+ * @r:		resource
+ * @c:		how much of it
+ *
+ * Return: whether s + c <= (L - U + s) / (n + 1), this claimant counted in n.
+ */
+static __always_inline bool
+bus1_quota_fits(const struct bus1_quota *quota, const struct bus1_claim *claim,
+		enum bus1_resource r, s64 c)
+{
+	s64 left = (s64)quota->max.of[r] - quota->used.of[r];
+	s64 s = claim->used.of[r];
+	s64 others = quota->n_claimants[r] - !!s;
+
+	return !c || (s + c) * (others + 2) <= left + s;
+}
+
+/**
+ * bus1_quota_add() - add to what a claimant holds
+ * @quota:	quota of the receiver
+ * @claim:	the claimant's claim on @quota
+ * @r:		resource
+ * @n:		how much of it
+ */
+static __always_inline void bus1_quota_add(struct bus1_quota *quota,
+					   struct bus1_claim *claim,
+					   enum bus1_resource r, u32 n)
+{
+	quota->n_claimants[r] += n && !claim->used.of[r];
+	quota->used.of[r] += n;
+	claim->used.of[r] += n;
+}
+
+/**
+ * bus1_quota_charge() - charge what a claimant's message consumes
+ * @quota:	quota of the receiver
+ * @claim:	the claimant's claim on @quota
+ * @amount:	what the message consumes
+ *
+ * All or nothing. A claim that holds nothing afterwards may be freed. What fits its share
+ * is no more than half of the limit, so that need not be looked at first.
+ *
+ * Return: 0; -EMSGSIZE if even an idle receiver would refuse it; -EXFULL if a
+ * claimant that holds nothing would be refused; -EDQUOT if this claimant's share is
+ * used up.
+ */
+static __always_inline int
+bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
+		  const struct bus1_amount *amount)
+{
+	const u32 *n = amount->of;
+
+	if (unlikely(!bus1_quota_fits(quota, claim, BUS1_SLICES, n[BUS1_SLICES]) ||
+		     !bus1_quota_fits(quota, claim, BUS1_BYTES, n[BUS1_BYTES]) ||
+		     !bus1_quota_fits(quota, claim, BUS1_HANDLES, n[BUS1_HANDLES]) ||
+		     !bus1_quota_fits(quota, claim, BUS1_FDS, n[BUS1_FDS])))
+		return bus1_quota_refuse(quota, claim, amount);
+	bus1_quota_add(quota, claim, BUS1_SLICES, n[BUS1_SLICES]);
+	bus1_quota_add(quota, claim, BUS1_BYTES, n[BUS1_BYTES]);
+	if (unlikely(n[BUS1_HANDLES] | n[BUS1_FDS])) {
+		bus1_quota_add(quota, claim, BUS1_HANDLES, n[BUS1_HANDLES]);
+		bus1_quota_add(quota, claim, BUS1_FDS, n[BUS1_FDS]);
+	}
+	/* Nobody would settle a claim that nothing is charged under. */
+	if (!(n[BUS1_SLICES] | n[BUS1_BYTES] | n[BUS1_HANDLES] | n[BUS1_FDS]))
+		bus1_quota_settle(quota, claim);
+	return 0;
 }
 
 #endif /* _BUS1_QUOTA_H */

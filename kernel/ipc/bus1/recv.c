@@ -10,20 +10,28 @@
  * front of it meanwhile: insertions are above the clock, but for a reply that a
  * thread leaves to the queue (reply.c), which takes the local lock first.
  *
- * Waking: a commit wakes one waiter, unless as many
- * as there are entries are on their way. A receiver that leaves something wakes the
- * next in the same way. A waiter that was woken and then fails or is killed does the same,
- * after it stopped counting as being on its way; so no wake is lost::
+ * Waking: a commit wakes one waiter, unless as many as there are entries are on
+ * their way. A receiver that leaves something wakes the next in the same way, and so does
+ * a waiter that was woken and then fails or is killed, after it stopped counting as being
+ * on its way. All of this is under the data lock, so no wake is lost::
  *
  *	sender				picked waiter, killed
- *					n_coming 1 -> 0; lock; look; unlock
+ *					lock; n_coming 1 -> 0; look; unlock
  *	lock; add; pick another; unlock
  *
  * or::
  *
  *	lock; add; n_coming is 1: pick nobody; unlock
- *					n_coming 1 -> 0
- *					lock; look: pick another; unlock
+ *					lock; n_coming 1 -> 0; look: pick another; unlock
+ *
+ * DOC: awaiting
+ *
+ * A thread registers for a reply, with the request that asks for it or later by its
+ * ID; waits; takes what came, as often as the store of the result fails for want of
+ * a page; and leaves. What was handed to it and not taken is queued then.
+ *
+ * A reply that came before the thread registered is in the queue, and is taken
+ * from there, wherever it stands.
  */
 
 #include <linux/fs.h>
@@ -32,13 +40,90 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
+#include "destroy.h"
 #include "recv.h"
 
+/* The notice of a handle that its holder released meanwhile is for nobody. */
+static bool is_deliverable(const struct bus1_entry *entry)
+{
+	return entry->type != BUS1_ENTRY_DESTROY ||
+	       container_of(entry, struct bus1_handle, destroyed)->n_user;
+}
+
+/* Returns true once @entry can be received, or somebody else is at it no more. */
+static bool settle_locked(struct bus1_peer *peer, struct bus1_entry *entry)
+{
+	struct bus1_tx *tx = entry->tx;
+
+	if (bus1_entry_staged(entry)) {
+		if (bus1_tx_postpone(tx, &peer->queue, entry))
+			return false;
+	} else if (!tx || bus1_tx_is_placed(tx)) {
+		return true;
+	}
+	/* Who is over has left nothing to do, and the entry is looked at again. */
+	if (bus1_tx_enter(tx)) {
+		spin_unlock(&peer->data);
+		bus1_tx_help(tx);
+		spin_lock(&peer->data);
+	}
+	return false;
+}
+
 /**
- * bus1_recv_clear() - nothing has been received yet
- * @recv:	how to receive
+ * bus1_recv_peek_locked() - look for an entry to receive
+ * @peer:	peer whose @data is held
+ *
+ * Postpones transactions that are under way, or finishes them, and removes notices of
+ * handles that the peer released meanwhile. May release @data in between, and
+ * sleep then.
+ *
+ * Return: the entry that is next, or NULL if nothing is committed.
  */
-void bus1_recv_clear(struct bus1_recv *recv)
+struct bus1_entry *bus1_recv_peek_locked(struct bus1_peer *peer)
+{
+	struct bus1_entry *entry;
+	size_t steps = 0;
+
+	lockdep_assert_held(&peer->data);
+
+	while (peer->queue.n_committed) {
+		bus1_peer_relax_locked(peer, steps++);
+		entry = bus1_queue_first(&peer->queue);
+		if (!entry || !settle_locked(peer, entry))
+			continue;
+		if (is_deliverable(entry))
+			return entry;
+		bus1_queue_remove(&peer->queue, entry);
+	}
+	return NULL;
+}
+
+/*
+ * Whether the next entry that would be received is of the same transaction. May release
+ * the data lock in between, and sleep then; nothing gets in front of @entry meanwhile.
+ */
+static bool has_more_locked(struct bus1_peer *peer, struct bus1_entry *entry)
+{
+	struct bus1_entry *next;
+	size_t steps = 0;
+
+	lockdep_assert_held(&peer->local);
+
+	while (entry->tx) {
+		bus1_peer_relax_locked(peer, steps++);
+		next = bus1_queue_next(entry);
+		if (!next || next->tx != entry->tx)
+			break;
+		if (is_deliverable(next))
+			return true;
+		bus1_queue_remove(&peer->queue, next);
+	}
+	return false;
+}
+
+/* Nothing has been received yet. */
+static inline void clear_result(struct bus1_recv *recv)
 {
 	struct bus1_recv_args *out = recv->out;
 
@@ -84,12 +169,10 @@ static void fill_notice_locked(struct bus1_recv_args *out,
 }
 
 static int take_notice_locked(struct bus1_peer *peer, struct bus1_recv *recv,
-			      struct bus1_entry *entry)
+			      struct bus1_entry *entry, struct bus1_reply **done)
 {
 	int err;
 
-	if (bus1_peer_has_more_locked(peer, entry))
-		recv->out->flags |= BUS1_MSG_FLAG_MORE;
 	fill_notice_locked(recv->out, entry);
 	err = recv->store(recv);
 	if (err)
@@ -98,51 +181,54 @@ static int take_notice_locked(struct bus1_peer *peer, struct bus1_recv *recv,
 		WRITE_ONCE(container_of(entry, struct bus1_node,
 					released)->shared, false);
 	if (entry->type == BUS1_ENTRY_REPLY)
-		bus1_reply_received_locked(bus1_reply_of(entry));
+		*done = bus1_reply_received_locked(bus1_reply_of(entry),
+						   BUS1_REPLY_RECEIVED);
 	else
-		bus1_queue_remove(&peer->space.queue, entry);
+		bus1_queue_remove(&peer->queue, entry);
 	peer->n_received++;
+	bus1_peer_wake_locked(peer);
 	return 0;
 }
 
-static bool is_message_locked(const struct bus1_entry *entry)
+/* The message that an entry is, or NULL if it is a notice. */
+static struct bus1_message *message_of_locked(struct bus1_entry *entry)
 {
-	if (entry->type == BUS1_ENTRY_REPLY)
-		return container_of(entry, struct bus1_reply, entry)->state ==
-		       BUS1_REPLY_ANSWERED;
-	return entry->type == BUS1_ENTRY_MESSAGE;
+	struct bus1_reply *reply;
+
+	if (likely(entry->type == BUS1_ENTRY_MESSAGE))
+		return container_of(entry, struct bus1_message, entry);
+	if (entry->type != BUS1_ENTRY_REPLY)
+		return NULL;
+	reply = bus1_reply_of(entry);
+	return reply->state == BUS1_REPLY_ANSWERED ? reply->message : NULL;
 }
 
 static int recv_queued(struct bus1_peer *peer, struct bus1_recv *recv)
 {
-	struct bus1_space *space = &peer->space;
-	struct bus1_reply *reply = NULL;
+	struct bus1_reply *done = NULL, *reply = NULL;
+	struct bus1_message *message;
 	struct bus1_entry *entry;
-	int err;
+	int err = -EAGAIN;
 
-	lockdep_assert_held(&space->local);
+	lockdep_assert_held(&peer->local);
 
-	spin_lock(&space->data);
-	entry = bus1_peer_peek_locked(peer);
+	spin_lock(&peer->data);
+	peer->n_coming -= recv->picked;
+	recv->picked = false;
+	entry = bus1_recv_peek_locked(peer);
+	if (entry && has_more_locked(peer, entry))
+		recv->out->flags |= BUS1_MSG_FLAG_MORE;
 	if (entry && entry->type == BUS1_ENTRY_REPLY)
 		reply = bus1_reply_of(entry);
-	if (!entry || !is_message_locked(entry)) {
-		err = entry ? take_notice_locked(peer, recv, entry) : -EAGAIN;
-		spin_unlock(&space->data);
-		if (!err && reply)
-			bus1_reply_forget(reply);
-		return err;
-	}
-	if (bus1_peer_has_more_locked(peer, entry))
-		recv->out->flags |= BUS1_MSG_FLAG_MORE;
-	spin_unlock(&space->data);
-
-	if (reply)
-		return bus1_deliver(peer, recv, reply->message, &entry->place,
-				    reply);
-	return bus1_deliver(peer, recv, container_of(entry, struct bus1_message,
-						     entry),
-			    &entry->place, NULL);
+	message = entry ? message_of_locked(entry) : NULL;
+	if (likely(message))
+		return bus1_deliver_locked(peer, recv, message, &entry->place,
+					   reply);
+	if (entry)
+		err = take_notice_locked(peer, recv, entry, &done);
+	spin_unlock(&peer->data);
+	bus1_reply_free(done);
+	return err;
 }
 
 static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
@@ -155,8 +241,7 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 	for (i = 0; i < seed->n_handles && !err; i++) {
 		node = seed->handles[i] ? seed->handles[i]->node : NULL;
 		if (node)
-			err = bus1_message_attach(message, i, node, seed->space,
-						  BUS1_GFP_RECEIVER);
+			err = bus1_message_attach(message, i, node, BUS1_GFP_RECEIVER);
 	}
 	for (i = 0; i < seed->n_fds && !err; i++)
 		message->files[i] = get_file(seed->files[i]);
@@ -173,13 +258,12 @@ static struct bus1_message *new_from_seed(struct bus1_message *seed, int *err)
 	};
 	struct bus1_message *message;
 
-	message = bus1_message_new(seed->space, seed->pool, &shape,
-				   BUS1_GFP_RECEIVER);
+	message = bus1_message_new(seed->peer, &shape, BUS1_GFP_RECEIVER);
 	*err = -ENOMEM;
 	if (!message)
 		return NULL;
-	message->sender = bus1_ident_get(seed->sender);
-	*err = bus1_message_charge_own(message);
+	bus1_message_set_sender(message, seed->spare.sender);
+	*err = bus1_message_charge_own(message, &shape);
 	if (!*err)
 		*err = copy_seed(message, seed);
 	return message;
@@ -191,7 +275,7 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 	struct mem_cgroup *old;
 	int err;
 
-	lockdep_assert_held(&peer->space.local);
+	lockdep_assert_held(&peer->local);
 
 	if (!peer->seed)
 		return -EAGAIN;
@@ -199,8 +283,10 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 	old = set_active_memcg(peer->ident->memcg);
 	message = new_from_seed(peer->seed, &err);
 	set_active_memcg(old);
-	if (!err)
-		err = bus1_deliver(peer, recv, message, NULL, NULL);
+	if (!err) {
+		spin_lock(&peer->data);
+		err = bus1_deliver_locked(peer, recv, message, NULL, NULL);
+	}
 	if (err)
 		bus1_message_free(message);
 	return err;
@@ -209,56 +295,51 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 /* Without the locks: what comes now has not been there when the call began. */
 static bool looks_empty(const struct bus1_peer *peer)
 {
-	return !READ_ONCE(peer->space.queue.n_committed) &&
-	       !READ_ONCE(peer->space.down);
+	return !READ_ONCE(peer->queue.n_committed) && !READ_ONCE(peer->down);
+}
+
+static void tell_nothing(struct bus1_recv *recv)
+{
+	recv->out->type = BUS1_MSG_NONE;
+	recv->out->destination = BUS1_HANDLE_INVALID;
 }
 
 static int recv_once(struct bus1_peer *peer, struct bus1_recv *recv)
 {
-	struct bus1_space *space = &peer->space;
+	bool seed = recv->flags & BUS1_RECV_SEED;
 	int err;
 
-	if (!(recv->flags & BUS1_RECV_SEED) && looks_empty(peer))
+	if (!seed && !recv->picked && looks_empty(peer))
 		return -EAGAIN;
-	bus1_recv_clear(recv);
-	mutex_lock(&space->local);
-	if (space->down)
+	clear_result(recv);
+	mutex_lock(&peer->local);
+	if (unlikely(peer->down))
 		err = -ESHUTDOWN;
-	else if (recv->flags & BUS1_RECV_SEED)
-		err = recv_seed(peer, recv);
 	else
-		err = recv_queued(peer, recv);
-	mutex_unlock(&space->local);
-
-	if (err) {
-		recv->out->type = BUS1_MSG_NONE;
-		recv->out->destination = BUS1_HANDLE_INVALID;
-	}
+		err = seed ? recv_seed(peer, recv) : recv_queued(peer, recv);
+	mutex_unlock(&peer->local);
+	if (err)
+		tell_nothing(recv);
 	return err;
 }
 
 static bool is_readable_locked(const struct bus1_peer *peer)
 {
-	return peer->space.down || peer->space.queue.n_committed;
+	return peer->down || peer->queue.n_committed;
 }
 
 static bool is_readable(struct bus1_peer *peer)
 {
 	bool readable;
 
-	spin_lock(&peer->space.data);
+	spin_lock(&peer->data);
 	readable = is_readable_locked(peer);
-	spin_unlock(&peer->space.data);
+	spin_unlock(&peer->data);
 	return readable;
 }
 
-/**
- * bus1_sleep() - sleep until woken
- * @deadline:	CLOCK_MONOTONIC of the host; 0 for none
- *
- * Return: 0, or -ETIMEDOUT.
- */
-int bus1_sleep(ktime_t *deadline)
+/* Until woken, or until the deadline on CLOCK_MONOTONIC of the host; 0 is none. */
+static int sleep_until(ktime_t *deadline)
 {
 	if (*deadline)
 		return schedule_hrtimeout_range(deadline,
@@ -269,47 +350,50 @@ int bus1_sleep(ktime_t *deadline)
 	return 0;
 }
 
-static int sleep_once(struct bus1_peer *peer, ktime_t *deadline)
-{
-	struct bus1_space *space = &peer->space;
-	struct bus1_waiter waiter;
-	bool readable;
-	int err;
-
-	spin_lock(&space->data);
-	readable = is_readable_locked(peer);
-	if (!readable)
-		bus1_space_wait_locked(space, &waiter);
-	spin_unlock(&space->data);
-	if (readable)
-		return 0;
-
-	err = signal_pending(current) ? -ERESTARTSYS : bus1_sleep(deadline);
-	bus1_space_end_wait(space, &waiter);
-	return err;
-}
-
-/* A message that is there goes before a signal and the deadline. */
+/* Afterwards @recv->picked says whether this waiter counts as being on its way. */
 static int wait_readable(struct bus1_peer *peer, struct bus1_recv *recv)
 {
+	struct bus1_waiter waiter = { .task = current };
 	int err;
 
-	atomic_inc(&peer->n_waiting);
-	err = sleep_once(peer, &recv->deadline);
-	atomic_dec(&peer->n_waiting);
+	spin_lock(&peer->data);
+	if (is_readable_locked(peer)) {
+		spin_unlock(&peer->data);
+		return 0;
+	}
+	list_add(&waiter.link, &peer->receivers);
+	peer->n_waiting++;
+	set_current_state(TASK_INTERRUPTIBLE);
+	spin_unlock(&peer->data);
+
+	err = signal_pending(current) ? -ERESTARTSYS : sleep_until(&recv->deadline);
+	__set_current_state(TASK_RUNNING);
+	/* Pairs with wake_waiter_locked(). */
+	recv->picked = list_empty_careful(&waiter.link);
+	if (unlikely(!recv->picked)) {
+		spin_lock(&peer->data);
+		recv->picked = list_empty(&waiter.link);
+		if (!recv->picked) {
+			list_del(&waiter.link);
+			peer->n_waiting--;
+		}
+		spin_unlock(&peer->data);
+	}
+	/* A message that is there goes before a signal and the deadline. */
 	if (err && !fatal_signal_pending(current) && is_readable(peer))
 		return 0;
 	return err;
 }
 
-/*
- * Who stops receiving lets the next waiter look at what is left. Who received something
- * had the lock since it was woken, and so sees who waits.
- */
-static void pass_wake(struct bus1_peer *peer, int err)
+/* Who stops receiving lets the next waiter look at what is left. */
+static void pass_wake(struct bus1_peer *peer, struct bus1_recv *recv)
 {
-	if (err || !list_empty_careful(&peer->space.receivers))
-		bus1_space_wake(&peer->space);
+	spin_lock(&peer->data);
+	peer->n_coming -= recv->picked;
+	recv->picked = false;
+	bus1_peer_wake_locked(peer);
+	spin_unlock(&peer->data);
+	bus1_peer_wake_pollers(peer);
 }
 
 /**
@@ -325,6 +409,7 @@ int bus1_peer_recv(struct bus1_peer *peer, struct bus1_recv *recv)
 {
 	int err;
 
+	recv->picked = false;
 	for (;;) {
 		err = recv_once(peer, recv);
 		if (err != -EAGAIN || recv->nonblock ||
@@ -334,7 +419,167 @@ int bus1_peer_recv(struct bus1_peer *peer, struct bus1_recv *recv)
 		if (err)
 			break;
 	}
-	if (err != -EAGAIN)
-		pass_wake(peer, err);
+	if (unlikely(err && err != -EAGAIN))
+		pass_wake(peer, recv);
+	return err;
+}
+
+/**
+ * bus1_await_begin() - register for a reply
+ * @await:	the calling thread
+ * @peer:	requester
+ * @id:		the request
+ *
+ * Return: 0, and bus1_await_end() is to follow; -ESHUTDOWN; -ENXIO if there is no
+ * such request, -EBUSY if another thread waits for it.
+ */
+int bus1_await_begin(struct bus1_await *await, struct bus1_peer *peer, u64 id)
+{
+	struct bus1_reply *reply;
+	int err = 0;
+
+	await->task = current;
+	await->reply = NULL;
+
+	mutex_lock(&peer->local);
+	spin_lock(&peer->data);
+	reply = bus1_reply_find_awaited(peer, id);
+	if (peer->down)
+		err = -ESHUTDOWN;
+	else if (!reply)
+		err = -ENXIO;
+	else if (reply->await)
+		err = -EBUSY;
+	else
+		bus1_reply_register_locked(reply, await);
+	peer->n_waiting += !err;
+	spin_unlock(&peer->data);
+	mutex_unlock(&peer->local);
+	return err;
+}
+
+/**
+ * bus1_await_end() - leave
+ * @await:	the calling thread
+ * @peer:	requester
+ */
+void bus1_await_end(struct bus1_await *await, struct bus1_peer *peer)
+{
+	struct bus1_reply *reply;
+	bool wake = false;
+
+	/* Who took the reply has left. */
+	if (!await->reply)
+		return;
+	/* Who takes what is in front of the queue holds it. */
+	mutex_lock(&peer->local);
+	spin_lock(&peer->data);
+	reply = bus1_reply_leave_locked(await, &wake);
+	spin_unlock(&peer->data);
+	mutex_unlock(&peer->local);
+	if (wake)
+		bus1_peer_wake(peer);
+	bus1_reply_free(reply);
+}
+
+static bool is_decided(const struct bus1_reply *reply)
+{
+	/* Pairs with the releases in reply.c. */
+	return smp_load_acquire(&reply->state) != BUS1_REPLY_OPEN;
+}
+
+static int sleep_until_decided(struct bus1_await *await, ktime_t *deadline)
+{
+	int err = 0;
+
+	while (!err) {
+		/* Whoever decides does so before looking at who sleeps. */
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (is_decided(await->reply))
+			break;
+		err = signal_pending(current) ? -ERESTARTSYS :
+						sleep_until(deadline);
+	}
+	__set_current_state(TASK_RUNNING);
+	return err;
+}
+
+static int take_drop_locked(struct bus1_reply *reply, struct bus1_peer *peer,
+			    struct bus1_recv *recv)
+{
+	struct bus1_reply *done = NULL;
+	int err;
+
+	recv->out->type = BUS1_MSG_REPLY_DROPPED;
+	recv->out->destination = reply->id;
+	err = recv->store(recv);
+	if (!err) {
+		done = bus1_reply_received_locked(reply, BUS1_REPLY_RECEIVED);
+		peer->n_received++;
+	}
+	spin_unlock(&peer->data);
+	bus1_reply_free(done);
+	return err;
+}
+
+static int take_reply(struct bus1_reply *reply, struct bus1_peer *peer,
+		      struct bus1_recv *recv)
+{
+	struct bus1_recv_args *out = recv->out;
+	enum bus1_reply_state state;
+
+	lockdep_assert_held(&peer->local);
+
+	if (peer->down)
+		return -ESHUTDOWN;
+	spin_lock(&peer->data);
+	state = reply->state;
+	if (likely(state == BUS1_REPLY_ANSWERED || state == BUS1_REPLY_DROPPED)) {
+		out->n_overtaken = bus1_reply_overtakes_locked(reply);
+		if (out->n_overtaken)
+			out->flags |= BUS1_MSG_FLAG_OVERTOOK;
+	}
+	if (likely(state == BUS1_REPLY_ANSWERED))
+		return bus1_deliver_locked(peer, recv, reply->message,
+					   &reply->place, reply);
+	if (state == BUS1_REPLY_DROPPED)
+		return take_drop_locked(reply, peer, recv);
+	spin_unlock(&peer->data);
+	if (state == BUS1_REPLY_OPEN)
+		return -EAGAIN;
+	return state == BUS1_REPLY_RECEIVED ? -ENXIO : -ESTALE;
+}
+
+/**
+ * bus1_await_reply() - wait for a reply and take it
+ * @await:	the calling thread, registered
+ * @peer:	requester
+ * @recv:	how to receive; also what was received
+ *
+ * Return: 0; -ESHUTDOWN; -EAGAIN; -ERESTARTSYS; -ETIMEDOUT; -ESTALE if the request
+ * was cancelled or flushed; -ENXIO if another thread received the reply; or as
+ * bus1_deliver_locked().
+ */
+int bus1_await_reply(struct bus1_await *await, struct bus1_peer *peer,
+		     struct bus1_recv *recv)
+{
+	struct bus1_reply *reply = await->reply;
+	int err = 0;
+
+	if (!recv->nonblock && !is_decided(reply))
+		err = sleep_until_decided(await, &recv->deadline);
+	/* What is there goes before the deadline and a signal. */
+	if (err && (fatal_signal_pending(current) || !is_decided(reply)))
+		return err;
+
+	clear_result(recv);
+	mutex_lock(&peer->local);
+	err = take_reply(reply, peer, recv);
+	mutex_unlock(&peer->local);
+	/* Nobody learns of a cancellation before it has its place. */
+	if (err == -ESTALE)
+		bus1_reply_end(reply);
+	if (err)
+		tell_nothing(recv);
 	return err;
 }

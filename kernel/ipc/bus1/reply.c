@@ -9,10 +9,9 @@
  * A request makes a reply: a right to send one message to the requester, paid for
  * by the requester before anything is sent. The requester knows it by an ID of its
  * own choosing, the peer that has the right by a reply handle. A reply handle is
- * at one place at any time: known to a peer by an ID (&struct bus1_space.owed), or
- * carried by a message. A call of its holder that uses it claims it first. Another
- * call that wants it waits then, since the first may fail and leave it; a flush
- * dooms it, and the claimant drops it when it fails.
+ * at one place at any time: known to a peer by an ID (&struct bus1_peer.owed), or
+ * carried by a message. A call of its holder that uses it holds that peer's local lock
+ * from the look-up until it is used, moved or left, so no other call sees it meanwhile.
  *
  * What becomes of a reply is decided under the requester's data lock, once:
  * OPEN turns into ANSWERED, DROPPED or CANCELLING. So for each request exactly one
@@ -33,7 +32,7 @@
  * that there is one word which decides where they are: until it is fixed whoever cancels
  * takes the message back, then the handle is where it was; afterwards they finish it, then
  * the handle is at the target. Whoever comes first afterwards notes which
- * (bus1_reply_end_move())::
+ * (bus1_reply_note_move())::
  *
  *	mover				canceller
  *	lock; OPEN; move = tx; unlock
@@ -49,10 +48,9 @@
  *					help tx; holder is B: notice to B,
  *					behind the message
  *
- * The request itself carries the handle to its first holder. Until its sender has come
- * back from the commit the state is NEW: then nobody cancels it, and the holder, who
- * proves by having the handle that the request was committed, takes it for OPEN. A
- * sender that finds its peer down when it comes back cancels.
+ * The request itself carries the handle to its first holder. Its sender holds its local
+ * lock until it is committed, which a cancellation, a flush and a disconnect need: so none
+ * of them meets a request that nobody has received yet, and may never.
  *
  * A thread that waits for one reply registers itself in @await. What comes then
  * gets its place in the order but not in the queue. If the thread leaves without
@@ -65,7 +63,6 @@
 #include <linux/bug.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
-#include <linux/wait_bit.h>
 
 #include "limits.h"
 #include "reply.h"
@@ -73,41 +70,61 @@
 static struct kmem_cache *reply_cache;
 
 /**
- * bus1_reply_init() - make the cache of this room
- *
- * Return: 0. Panics when there is no memory at boot.
+ * bus1_reply_cache_init() - make the cache of this room
  */
-int __init bus1_reply_init(void)
+void __init bus1_reply_cache_init(void)
 {
 	reply_cache = kmem_cache_create("bus1_reply", sizeof(struct bus1_reply),
 					0, SLAB_ACCOUNT | SLAB_PANIC, NULL);
-	return 0;
 }
 
 /**
- * bus1_reply_new() - make a reply for a request that is to be sent
- * @requester:	who asks
- * @id:		its ID
+ * bus1_reply_take_locked() - take the memory that is kept for the next request
+ * @requester:	who asks; its @data is held
  *
- * Return: the reply, in state NEW, with a reference for the caller, one for the
- * requester and one for the holder; or NULL.
+ * Return: a reply for bus1_reply_init() or bus1_reply_free(), or NULL.
  */
-struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
+struct bus1_reply *bus1_reply_take_locked(struct bus1_peer *requester)
 {
-	struct bus1_reply *reply = NULL;
+	struct bus1_reply *reply = requester->spare_reply;
 
-	if (READ_ONCE(requester->spare_reply))
-		reply = xchg(&requester->spare_reply, NULL);
-	if (!reply)
-		reply = kmem_cache_alloc(reply_cache, GFP_KERNEL);
+	lockdep_assert_held(&requester->data);
+
+	requester->spare_reply = NULL;
+	return reply;
+}
+
+/**
+ * bus1_reply_new() - allocate a reply
+ * @requester:	who asks
+ *
+ * Return: a reply for bus1_reply_init() or bus1_reply_free(), or NULL.
+ */
+struct bus1_reply *bus1_reply_new(struct bus1_peer *requester)
+{
+	struct bus1_reply *reply = kmem_cache_alloc(reply_cache, GFP_KERNEL);
+
 	if (!reply)
 		return NULL;
-	refcount_set(&reply->ref, 3);
-	reply->requester = bus1_space_get(requester);
+	bus1_entry_init(&reply->entry, BUS1_ENTRY_REPLY);
+	reply->requester = bus1_peer_get(requester);
+	return reply;
+}
+
+/**
+ * bus1_reply_init() - make a reply for a request that is to be sent
+ * @reply:	reply that nobody knows
+ * @id:		its ID
+ *
+ * It is open, with a reference for the requester and one for the holder.
+ */
+void bus1_reply_init(struct bus1_reply *reply, u64 id)
+{
+	reply->ref = 2;
 	reply->id = id;
 	RB_CLEAR_NODE(&reply->rb_awaited);
 	reply->awaited_marked = false;
-	reply->state = BUS1_REPLY_NEW;
+	reply->state = BUS1_REPLY_OPEN;
 	reply->holder = NULL;
 	reply->move = NULL;
 	reply->filling = false;
@@ -117,61 +134,58 @@ struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id)
 	reply->handed = false;
 	INIT_LIST_HEAD(&reply->moved);
 	reply->handle = BUS1_HANDLE_INVALID;
-	reply->claimed = false;
-	reply->wanted = false;
-	reply->doomed = false;
 	reply->marked = false;
 	reply->gone = false;
 	reply->noticed = false;
 	reply->size = 0;
 	bus1_entry_init(&reply->entry, BUS1_ENTRY_REPLY);
-	return reply;
 }
 
 /**
- * bus1_reply_free() - free a reply's memory, see bus1_reply_put()
- * @reply:	reply whose last reference was put
+ * bus1_reply_free() - free what bus1_reply_put_locked() returned
+ * @reply:	reply without references, or NULL
  *
- * One stays with the requester, who is likely to ask again.
+ * May sleep: its reference to the requester may be the last.
  */
 void bus1_reply_free(struct bus1_reply *reply)
 {
-	struct bus1_space *requester = reply->requester;
+	struct bus1_peer *requester;
 
+	if (!reply)
+		return;
 	WARN_ON_ONCE(bus1_entry_queued(&reply->entry));
-	if (!READ_ONCE(requester->spare_reply) && !READ_ONCE(requester->down) &&
-	    !cmpxchg(&requester->spare_reply, NULL, reply))
-		reply = NULL;
-	bus1_space_put(requester);
-	if (reply)
-		kmem_cache_free(reply_cache, reply);
+	requester = reply->requester;
+	kmem_cache_free(reply_cache, reply);
+	bus1_peer_put(requester);
 }
 
 /**
- * bus1_reply_drop_spare() - free the memory that is kept for the next request
- * @requester:	who would ask
+ * bus1_reply_put() - put a reference to a reply's memory
+ * @reply:	reply; no data lock is held
  */
-void bus1_reply_drop_spare(struct bus1_space *requester)
+void bus1_reply_put(struct bus1_reply *reply)
 {
-	struct bus1_reply *spare = xchg(&requester->spare_reply, NULL);
+	struct bus1_peer *requester = reply->requester;
 
-	if (spare)
-		kmem_cache_free(reply_cache, spare);
+	spin_lock(&requester->data);
+	reply = bus1_reply_put_locked(reply);
+	spin_unlock(&requester->data);
+	bus1_reply_free(reply);
 }
 
 /**
  * bus1_reply_awaited_after() - find the awaited reply with the next higher ID
- * @space:	requester, whose @local is held
+ * @peer:	requester, whose @local is held
  * @id:		lower bound, inclusive
  *
  * Return: the reply with the lowest ID that is at least @id, or NULL.
  */
-struct bus1_reply *bus1_reply_awaited_after(struct bus1_space *space, u64 id)
+struct bus1_reply *bus1_reply_awaited_after(struct bus1_peer *peer, u64 id)
 {
-	struct rb_node *rb = space->awaited.rb_node;
+	struct rb_node *rb = peer->awaited.rb_node;
 	struct bus1_reply *reply, *found = NULL;
 
-	lockdep_assert_held(&space->local);
+	lockdep_assert_held(&peer->local);
 
 	while (rb) {
 		reply = rb_entry(rb, struct bus1_reply, rb_awaited);
@@ -187,31 +201,31 @@ struct bus1_reply *bus1_reply_awaited_after(struct bus1_space *space, u64 id)
 
 /**
  * bus1_reply_find_awaited() - find a reply by the requester's ID
- * @space:	requester, whose @local is held
+ * @peer:	requester, whose @local is held
  * @id:		ID
  *
  * Return: the reply, or NULL.
  */
-struct bus1_reply *bus1_reply_find_awaited(struct bus1_space *space, u64 id)
+struct bus1_reply *bus1_reply_find_awaited(struct bus1_peer *peer, u64 id)
 {
-	struct bus1_reply *reply = bus1_reply_awaited_after(space, id);
+	struct bus1_reply *reply = bus1_reply_awaited_after(peer, id);
 
 	return reply && reply->id == id ? reply : NULL;
 }
 
 /**
  * bus1_reply_find_owed() - find a reply by the holder's ID
- * @space:	holder, whose @local is held
+ * @peer:	holder, whose @local is held
  * @id:		ID
  *
  * Return: the reply, or NULL.
  */
-struct bus1_reply *bus1_reply_find_owed(struct bus1_space *space, u64 id)
+struct bus1_reply *bus1_reply_find_owed(struct bus1_peer *peer, u64 id)
 {
-	struct rb_node *rb = space->owed.rb_node;
+	struct rb_node *rb = peer->owed.rb_node;
 	struct bus1_reply *reply;
 
-	lockdep_assert_held(&space->local);
+	lockdep_assert_held(&peer->local);
 
 	while (rb) {
 		reply = rb_entry(rb, struct bus1_reply, rb_owed);
@@ -222,45 +236,64 @@ struct bus1_reply *bus1_reply_find_owed(struct bus1_space *space, u64 id)
 	return NULL;
 }
 
+static bool awaited_less(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct bus1_reply, rb_awaited)->id <
+	       rb_entry(b, struct bus1_reply, rb_awaited)->id;
+}
+
+static bool owed_less(struct rb_node *a, const struct rb_node *b)
+{
+	return rb_entry(a, struct bus1_reply, rb_owed)->handle <
+	       rb_entry(b, struct bus1_reply, rb_owed)->handle;
+}
+
 /**
  * bus1_reply_expect() - make a reply known to its requester
  * @reply:	reply whose requester's @local is held, with an ID that is free
  */
 void bus1_reply_expect(struct bus1_reply *reply)
 {
-	struct bus1_space *space = reply->requester;
-	struct rb_node **link = &space->awaited.rb_node, *parent = NULL;
+	struct bus1_peer *peer = reply->requester;
 
-	lockdep_assert_held(&space->local);
+	lockdep_assert_held(&peer->local);
 
-	while (*link) {
-		parent = *link;
-		if (reply->id < rb_entry(parent, struct bus1_reply, rb_awaited)->id)
-			link = &parent->rb_left;
-		else
-			link = &parent->rb_right;
-	}
-	rb_link_node(&reply->rb_awaited, parent, link);
-	rb_insert_color(&reply->rb_awaited, &space->awaited);
-	space->n_awaited++;
+	rb_add(&reply->rb_awaited, &peer->awaited, awaited_less);
+	peer->n_awaited++;
 }
 
 /**
- * bus1_reply_forget() - the requester does not wait any more, its ID is free
+ * bus1_reply_forget_locked() - the requester does not wait any more, its ID is free
+ * @reply:	reply whose requester's @local and @data are held
+ *
+ * Return: what the caller is to pass to bus1_reply_free() without the lock, or NULL.
+ */
+struct bus1_reply *bus1_reply_forget_locked(struct bus1_reply *reply)
+{
+	struct bus1_peer *peer = reply->requester;
+
+	lockdep_assert_held(&peer->local);
+
+	if (RB_EMPTY_NODE(&reply->rb_awaited))
+		return NULL;
+	rb_erase(&reply->rb_awaited, &peer->awaited);
+	RB_CLEAR_NODE(&reply->rb_awaited);
+	peer->n_awaited--;
+	return bus1_reply_put_locked(reply);
+}
+
+/**
+ * bus1_reply_forget() - bus1_reply_forget_locked() of a cancelled reply
  * @reply:	reply whose requester's @local is held; may be gone afterwards
  */
 void bus1_reply_forget(struct bus1_reply *reply)
 {
-	struct bus1_space *space = reply->requester;
+	struct bus1_peer *peer = reply->requester;
 
-	lockdep_assert_held(&space->local);
-
-	if (RB_EMPTY_NODE(&reply->rb_awaited))
-		return;
-	rb_erase(&reply->rb_awaited, &space->awaited);
-	RB_CLEAR_NODE(&reply->rb_awaited);
-	space->n_awaited--;
-	bus1_reply_put(reply);
+	spin_lock(&peer->data);
+	reply = bus1_reply_forget_locked(reply);
+	spin_unlock(&peer->data);
+	bus1_reply_free(reply);
 }
 
 static void forget_move_locked(struct bus1_reply *reply)
@@ -273,7 +306,7 @@ static void forget_move_locked(struct bus1_reply *reply)
 
 /**
  * bus1_reply_move() - a reply handle is about to get to another holder
- * @reply:	reply that the caller has claimed
+ * @reply:	reply whose handle the calling peer has
  * @tx:		what moves it
  * @to:		new holder
  *
@@ -282,7 +315,7 @@ static void forget_move_locked(struct bus1_reply *reply)
  * was cancelled, and stays where it is.
  */
 int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
-		    struct bus1_space *to)
+		    struct bus1_peer *to)
 {
 	int err = 0;
 
@@ -298,17 +331,18 @@ int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
 		forget_move_locked(reply);
 		reply->move = bus1_tx_get(tx);
 		reply->target = to;
+		reply->ref++;
 	}
 	spin_unlock(&reply->requester->data);
 	return err;
 }
 
 /**
- * bus1_reply_end_move() - note how a move of a reply handle ended
+ * bus1_reply_note_move() - note how a move of a reply handle ended
  * @reply:	reply
  * @tx:		what was to move it; over, or given up
  */
-void bus1_reply_end_move(struct bus1_reply *reply, struct bus1_tx *tx)
+void bus1_reply_note_move(struct bus1_reply *reply, struct bus1_tx *tx)
 {
 	spin_lock(&reply->requester->data);
 	if (reply->move == tx) {
@@ -319,12 +353,23 @@ void bus1_reply_end_move(struct bus1_reply *reply, struct bus1_tx *tx)
 	spin_unlock(&reply->requester->data);
 }
 
+/**
+ * bus1_reply_end_move() - end what bus1_reply_move() began
+ * @reply:	reply, may be gone afterwards
+ * @tx:		what was to move it; over, or given up
+ */
+void bus1_reply_end_move(struct bus1_reply *reply, struct bus1_tx *tx)
+{
+	bus1_reply_note_move(reply, tx);
+	bus1_reply_put(reply);
+}
+
 static void enqueue_locked(struct bus1_reply *reply)
 {
-	struct bus1_space *space = reply->requester;
+	struct bus1_peer *peer = reply->requester;
 
-	bus1_queue_insert(&space->queue, &reply->entry, &reply->place);
-	space->queued_bytes += reply->size;
+	bus1_queue_insert(&peer->queue, &reply->entry, &reply->place);
+	peer->queued_bytes += reply->size;
 }
 
 /**
@@ -334,31 +379,30 @@ static void enqueue_locked(struct bus1_reply *reply)
  * @size:	how many bytes of the pool it takes
  *
  * It gets its place, and goes to the thread that waits for it or into the queue.
- * bus1_space_wake_pollers() of the requester is to follow.
+ * bus1_peer_wake_pollers() of the requester is to follow.
  */
 void bus1_reply_arrive_locked(struct bus1_reply *reply,
 			      enum bus1_reply_state state, u64 size)
 {
-	struct bus1_space *space = reply->requester;
-	bool sync = state == BUS1_REPLY_ANSWERED;
+	struct bus1_peer *peer = reply->requester;
 
-	lockdep_assert_held(&space->data);
+	lockdep_assert_held(&peer->data);
 
 	forget_move_locked(reply);
 	reply->holder = NULL;
 	reply->size = size;
-	reply->place.timestamp = bus1_queue_tick(&space->queue);
+	reply->place.timestamp = bus1_queue_tick(&peer->queue);
 	reply->place.key = (unsigned long)reply;
 	reply->handed = reply->await;
 	if (!reply->handed)
 		enqueue_locked(reply);
-	/* Pairs with the acquire in await.c, is_decided(). */
+	/* Pairs with the acquire in recv.c, is_decided(). */
 	smp_store_release(&reply->state, state);
 	/* @await is on a stack, and leaves under the lock. */
 	if (reply->handed)
-		bus1_space_wake_task(reply->await->task, sync);
+		wake_up_state(reply->await->task, TASK_INTERRUPTIBLE);
 	else
-		bus1_space_wake_locked(space, sync);
+		bus1_peer_wake_locked(peer);
 }
 
 /*
@@ -368,15 +412,15 @@ void bus1_reply_arrive_locked(struct bus1_reply *reply,
  */
 static void settle_charge_locked(struct bus1_reply *reply)
 {
-	struct bus1_space *space = reply->requester;
+	struct bus1_peer *peer = reply->requester;
 
-	lockdep_assert_held(&space->data);
+	lockdep_assert_held(&peer->data);
 
 	if (!reply->charged || reply->holder ||
 	    reply->state == BUS1_REPLY_DROPPED)
 		return;
 	reply->charged = false;
-	bus1_quota_uncharge(&space->quota, NULL, &bus1_one_handle);
+	bus1_quota_uncharge(&peer->quota, NULL, &bus1_one_handle);
 }
 
 /**
@@ -387,7 +431,7 @@ void bus1_reply_cancelled_locked(struct bus1_reply *reply)
 {
 	lockdep_assert_held(&reply->requester->data);
 
-	/* Pairs with the acquire in await.c, is_decided(). */
+	/* Pairs with the acquire in recv.c, is_decided(). */
 	smp_store_release(&reply->state, BUS1_REPLY_CANCELLED);
 	settle_charge_locked(reply);
 	if (reply->await)
@@ -398,23 +442,37 @@ void bus1_reply_cancelled_locked(struct bus1_reply *reply)
  * bus1_reply_received_locked() - what came is received, or thrown away
  * @reply:	answered or dropped reply; the requester's @local and @data are
  *		held
+ * @state:	RECEIVED, or CANCELLED if it is thrown away
+ *
+ * Its ID is free then.
+ *
+ * Return: what the caller is to pass to bus1_reply_free() without the lock, or NULL.
  */
-void bus1_reply_received_locked(struct bus1_reply *reply)
+struct bus1_reply *bus1_reply_received_locked(struct bus1_reply *reply,
+					      enum bus1_reply_state state)
 {
-	struct bus1_space *space = reply->requester;
+	struct bus1_peer *peer = reply->requester;
+	struct bus1_await *await = reply->await;
 
-	lockdep_assert_held(&space->data);
+	lockdep_assert_held(&peer->local);
+	lockdep_assert_held(&peer->data);
 
 	if (!reply->handed) {
-		bus1_queue_remove(&space->queue, &reply->entry);
-		space->queued_bytes -= reply->size;
+		bus1_queue_remove(&peer->queue, &reply->entry);
+		peer->queued_bytes -= reply->size;
 	}
 	reply->handed = false;
 	reply->message = NULL;
-	/* Pairs with the acquire in await.c: nobody touches it any more. */
-	smp_store_release(&reply->await, NULL);
-	WRITE_ONCE(reply->state, BUS1_REPLY_RECEIVED);
+	WRITE_ONCE(reply->state, state);
 	settle_charge_locked(reply);
+	/* One that somebody else receives leaves by itself. */
+	if (await && await->task == current) {
+		reply->await = NULL;
+		await->reply = NULL;
+		peer->n_waiting--;
+		reply->ref--;
+	}
+	return bus1_reply_forget_locked(reply);
 }
 
 /**
@@ -444,57 +502,31 @@ u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply)
 
 /**
  * bus1_reply_leave_locked() - a thread does not wait for a reply any more
- * @await:	the thread, registered; the requester's @data is held
+ * @await:	the thread, registered; the requester's @local and @data are held
+ * @wake:	set if what was handed to it goes into the queue, and the requester is to
+ *		be woken
  *
- * What was handed to it and not taken goes into the queue.
- *
- * Return: true if it does, and the requester is to be woken.
+ * Return: what the caller is to pass to bus1_reply_free() without the lock, or NULL.
  */
-bool bus1_reply_leave_locked(struct bus1_await *await)
+struct bus1_reply *bus1_reply_leave_locked(struct bus1_await *await, bool *wake)
 {
 	struct bus1_reply *reply = await->reply;
-	struct bus1_space *space = reply->requester;
+	struct bus1_peer *peer = reply->requester;
 
-	lockdep_assert_held(&space->data);
+	lockdep_assert_held(&peer->local);
+	lockdep_assert_held(&peer->data);
 
-	if (reply->await != await)
-		return false;
-	reply->await = NULL;
-	if (!reply->handed)
-		return false;
-	reply->handed = false;
-	enqueue_locked(reply);
-	return true;
-}
-
-/**
- * bus1_reply_abort() - undo bus1_reply_new()
- * @reply:	reply of a request that was not committed
- * @await:	who was registered for it, or NULL
- *
- * bus1_reply_forget() is to follow, and the references of the holder and of the
- * caller are to be put.
- *
- * Return: what was to hold the reply, for the caller to free; or NULL.
- */
-struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
-				      struct bus1_await *await)
-{
-	struct bus1_space *requester = reply->requester;
-	struct bus1_message *message;
-
-	spin_lock(&requester->data);
-	reply->holder = NULL;
-	message = reply->message;
-	reply->message = NULL;
-	bus1_reply_cancelled_locked(reply);
-	if (await) {
-		/* The caller is about to leave the stack that it is on. */
+	await->reply = NULL;
+	peer->n_waiting--;
+	/* Unless somebody else received it meanwhile. */
+	if (reply->await == await) {
 		reply->await = NULL;
-		await->reply = NULL;
+		*wake = reply->handed;
+		reply->handed = false;
+		if (*wake)
+			enqueue_locked(reply);
 	}
-	spin_unlock(&requester->data);
-	return message;
+	return bus1_reply_put_locked(reply);
 }
 
 /**
@@ -502,22 +534,11 @@ struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
  * @reply:	reply that has an ID
  * @holder:	who has the handle; its @local is held
  */
-void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder)
+void bus1_reply_link(struct bus1_reply *reply, struct bus1_peer *holder)
 {
-	struct rb_node **link = &holder->owed.rb_node, *parent = NULL;
-
 	lockdep_assert_held(&holder->local);
 
-	while (*link) {
-		parent = *link;
-		if (reply->handle <
-		    rb_entry(parent, struct bus1_reply, rb_owed)->handle)
-			link = &parent->rb_left;
-		else
-			link = &parent->rb_right;
-	}
-	rb_link_node(&reply->rb_owed, parent, link);
-	rb_insert_color(&reply->rb_owed, &holder->owed);
+	rb_add(&reply->rb_owed, &holder->owed, owed_less);
 	holder->n_owed++;
 }
 
@@ -526,7 +547,7 @@ void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder)
  * @reply:	reply that @holder has an ID for
  * @holder:	holder, whose @local is held
  */
-void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder)
+void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_peer *holder)
 {
 	lockdep_assert_held(&holder->local);
 
@@ -539,9 +560,9 @@ void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder)
  * @reply:	reply that is in no tree
  * @holder:	who got it; its @local is held
  */
-void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder)
+void bus1_reply_show(struct bus1_reply *reply, struct bus1_peer *holder)
 {
-	reply->handle = bus1_space_next_id(holder) | BUS1_HANDLE_FLAG_MANAGED |
+	reply->handle = bus1_peer_next_id(holder) | BUS1_HANDLE_FLAG_MANAGED |
 			BUS1_HANDLE_FLAG_REPLY;
 	if (holder != reply->requester)
 		reply->handle |= BUS1_HANDLE_FLAG_REMOTE;
@@ -549,47 +570,11 @@ void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder)
 }
 
 /**
- * bus1_reply_unclaim() - a call does not use a reply handle any more
- * @reply:	claimed reply; the @local of whose holder it was when it was claimed
- *		is held
- */
-void bus1_reply_unclaim(struct bus1_reply *reply)
-{
-	reply->doomed = false;
-	/* Pairs with the acquire in bus1_reply_wait_free(). */
-	smp_store_release(&reply->claimed, false);
-	if (likely(!reply->wanted))
-		return;
-	/* Orders the release before the look for a waiter. */
-	smp_mb();
-	wake_up_var(&reply->claimed);
-}
-
-/**
- * bus1_reply_wait_free() - wait until nobody else uses a reply handle
- * @reply:	reply that was found claimed, see bus1_reply_get_busy(); the caller has a
- *		reference, no lock, and has claimed nothing. The reference is put
- *
- * Another call of the same peer has claimed it.
- *
- * Return: 0, or -EINTR if the caller is killed.
- */
-int bus1_reply_wait_free(struct bus1_reply *reply)
-{
-	int err;
-
-	err = wait_var_event_killable(&reply->claimed,
-				      !smp_load_acquire(&reply->claimed));
-	bus1_reply_put(reply);
-	return err ? -EINTR : 0;
-}
-
-/**
  * bus1_reply_drop_locked() - nobody has the reply handle any more
  * @reply:	reply that is in no tree; its requester's @data is held
  *
  * If the reply was still to come, the requester is told that it will not. Afterwards
- * bus1_space_wake_pollers() of the requester, bus1_reply_leave_holder() and
+ * bus1_peer_wake_pollers() of the requester, bus1_reply_leave_holder() and
  * bus1_reply_put() are to follow.
  *
  * Return: what was to hold the reply, for the caller to uncharge and free; or NULL.
@@ -623,7 +608,7 @@ struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply)
  * A notice that came too late is withdrawn, and none comes any more.
  */
 void bus1_reply_leave_holder(struct bus1_reply *reply,
-			     struct bus1_space *holder)
+			     struct bus1_peer *holder)
 {
 	spin_lock(&holder->data);
 	reply->gone = true;

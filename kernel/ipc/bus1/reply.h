@@ -5,17 +5,12 @@
 #ifndef _BUS1_REPLY_H
 #define _BUS1_REPLY_H
 
-#include <linux/refcount.h>
-#include <linux/wait.h>
-
 #include "object.h"
 
 struct bus1_message;
 
 /**
  * enum bus1_reply_state - life of a reply
- * @BUS1_REPLY_NEW:	its sender has not come back from committing the request; to whoever
- *			has the reply handle it is OPEN
  * @BUS1_REPLY_OPEN:	it may come
  * @BUS1_REPLY_ANSWERED: it came, and waits to be received
  * @BUS1_REPLY_DROPPED:	it will not come, and the notice of that waits to be
@@ -26,7 +21,6 @@ struct bus1_message;
  * @BUS1_REPLY_RECEIVED: received
  */
 enum bus1_reply_state {
-	BUS1_REPLY_NEW,
 	BUS1_REPLY_OPEN,
 	BUS1_REPLY_ANSWERED,
 	BUS1_REPLY_DROPPED,
@@ -37,7 +31,7 @@ enum bus1_reply_state {
 
 /**
  * struct bus1_await - a thread that waits for one reply
- * @reply:	the reply, referenced, or NULL
+ * @reply:	the reply, referenced; NULL once it is received
  * @task:	the thread; constant
  *
  * Lives on the stack of the thread, and is registered in &struct
@@ -50,14 +44,15 @@ struct bus1_await {
 
 /**
  * struct bus1_reply - what a request is answered through
- * @ref:	keeps the memory: one while it is in &struct bus1_space.awaited,
- *		one for whoever has the reply handle, one per @await
+ * @ref:	keeps the memory: one while it is in &struct bus1_peer.awaited,
+ *		one for whoever has the reply handle, one for @await and for a
+ *		message that moves it. The requester's @data
  * @requester:	who asked; holds a reference; constant
  * @id:		the requester's name for it; constant
  * @max_bytes:	how long the payload of the reply may be; constant
  * @max_handles: how many handles it may carry; constant
  * @max_fds:	how many descriptors; constant
- * @rb_awaited:	links it into &struct bus1_space.awaited of the requester; the
+ * @rb_awaited:	links it into &struct bus1_peer.awaited of the requester; the
  *		requester's @local
  * @awaited_marked: whether the call that holds the requester's @local has seen it
  *		before; false whenever that is not held
@@ -78,15 +73,11 @@ struct bus1_await {
  * @handed:	whether what came was handed to @await past the queue; the
  *		requester's @data
  * @place:	place of what came; the requester's @data
- * @rb_owed:	links it into &struct bus1_space.owed while its holder has an ID
+ * @rb_owed:	links it into &struct bus1_peer.owed while its holder has an ID
  *		for it; the holder's @local
  * @moved:	links it into &struct bus1_message.moved; the message's owner
  * @index:	where it stands among the handles of that message
  * @handle:	the holder's ID; the holder's @local
- * @claimed:	whether a call of the holder is using it; the holder's @local, waited
- *		for as a variable
- * @wanted:	whether another call ever had to wait for it; the holder's @local
- * @doomed:	whether the holder was flushed meanwhile; the holder's @local
  * @marked:	whether the call that holds the holder's @local has seen it
  *		before; false whenever that is not held
  * @gone:	nobody has the handle any more; the last holder's @data
@@ -96,8 +87,8 @@ struct bus1_await {
  *		cancelled, in the holder's. That peer's @data
  */
 struct bus1_reply {
-	refcount_t ref;
-	struct bus1_space *requester;
+	unsigned int ref;
+	struct bus1_peer *requester;
 	u64 id;
 	u64 max_bytes;
 	u32 max_handles;
@@ -105,9 +96,9 @@ struct bus1_reply {
 	struct rb_node rb_awaited;
 	bool awaited_marked;
 	enum bus1_reply_state state;
-	struct bus1_space *holder;
+	struct bus1_peer *holder;
 	struct bus1_tx *move;
-	struct bus1_space *target;
+	struct bus1_peer *target;
 	bool filling;
 	struct bus1_message *message;
 	bool charged;
@@ -118,9 +109,6 @@ struct bus1_reply {
 	struct list_head moved;
 	u32 index;
 	u64 handle;
-	bool claimed;
-	bool wanted;
-	bool doomed;
 	bool marked;
 	bool gone;
 	bool noticed;
@@ -128,38 +116,39 @@ struct bus1_reply {
 	struct bus1_entry entry;
 };
 
-int bus1_reply_init(void);
+void bus1_reply_cache_init(void);
 
-struct bus1_reply *bus1_reply_new(struct bus1_space *requester, u64 id);
+struct bus1_reply *bus1_reply_take_locked(struct bus1_peer *requester);
+struct bus1_reply *bus1_reply_new(struct bus1_peer *requester);
+void bus1_reply_init(struct bus1_reply *reply, u64 id);
 void bus1_reply_free(struct bus1_reply *reply);
-void bus1_reply_drop_spare(struct bus1_space *requester);
+void bus1_reply_put(struct bus1_reply *reply);
 
-struct bus1_reply *bus1_reply_find_awaited(struct bus1_space *space, u64 id);
-struct bus1_reply *bus1_reply_find_owed(struct bus1_space *space, u64 id);
-struct bus1_reply *bus1_reply_awaited_after(struct bus1_space *space, u64 id);
+struct bus1_reply *bus1_reply_find_awaited(struct bus1_peer *peer, u64 id);
+struct bus1_reply *bus1_reply_find_owed(struct bus1_peer *peer, u64 id);
+struct bus1_reply *bus1_reply_awaited_after(struct bus1_peer *peer, u64 id);
 void bus1_reply_expect(struct bus1_reply *reply);
+struct bus1_reply *bus1_reply_forget_locked(struct bus1_reply *reply);
 void bus1_reply_forget(struct bus1_reply *reply);
 
 int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
-		    struct bus1_space *to);
+		    struct bus1_peer *to);
+void bus1_reply_note_move(struct bus1_reply *reply, struct bus1_tx *tx);
 void bus1_reply_end_move(struct bus1_reply *reply, struct bus1_tx *tx);
 void bus1_reply_arrive_locked(struct bus1_reply *reply,
 			      enum bus1_reply_state state, u64 size);
 void bus1_reply_cancelled_locked(struct bus1_reply *reply);
-struct bus1_message *bus1_reply_abort(struct bus1_reply *reply,
-				      struct bus1_await *await);
-void bus1_reply_received_locked(struct bus1_reply *reply);
+struct bus1_reply *bus1_reply_received_locked(struct bus1_reply *reply,
+					      enum bus1_reply_state state);
 u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply);
-bool bus1_reply_leave_locked(struct bus1_await *await);
+struct bus1_reply *bus1_reply_leave_locked(struct bus1_await *await, bool *wake);
 
-void bus1_reply_show(struct bus1_reply *reply, struct bus1_space *holder);
-void bus1_reply_link(struct bus1_reply *reply, struct bus1_space *holder);
-void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_space *holder);
-void bus1_reply_unclaim(struct bus1_reply *reply);
+void bus1_reply_show(struct bus1_reply *reply, struct bus1_peer *holder);
+void bus1_reply_link(struct bus1_reply *reply, struct bus1_peer *holder);
+void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_peer *holder);
 struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply);
 void bus1_reply_leave_holder(struct bus1_reply *reply,
-			     struct bus1_space *holder);
-int bus1_reply_wait_free(struct bus1_reply *reply);
+			     struct bus1_peer *holder);
 
 /**
  * bus1_reply_of() - the reply that an entry is embedded in
@@ -181,38 +170,43 @@ static inline struct bus1_reply *bus1_reply_of(struct bus1_entry *entry)
  */
 static inline bool bus1_reply_is_open(const struct bus1_reply *reply)
 {
-	return reply->state == BUS1_REPLY_OPEN ||
-	       reply->state == BUS1_REPLY_NEW;
-}
-
-static inline struct bus1_reply *bus1_reply_get(struct bus1_reply *reply)
-{
-	refcount_inc(&reply->ref);
-	return reply;
+	return reply->state == BUS1_REPLY_OPEN;
 }
 
 /**
- * bus1_reply_get_busy() - get a reply to wait until it is free
- * @reply:	reply that another call has claimed; its holder's @local is held
- *
- * Return: the reply, referenced, for bus1_reply_wait_free().
+ * bus1_reply_register_locked() - a thread is going to wait for a reply
+ * @reply:	reply that no thread waits for; its requester's @data is held, or
+ *		nobody knows it yet
+ * @await:	the calling thread
  */
-static inline struct bus1_reply *bus1_reply_get_busy(struct bus1_reply *reply)
+static inline void bus1_reply_register_locked(struct bus1_reply *reply,
+					      struct bus1_await *await)
 {
-	reply->wanted = true;
-	return bus1_reply_get(reply);
+	reply->await = await;
+	reply->ref++;
+	await->reply = reply;
 }
 
 /**
- * bus1_reply_put() - put a reference to a reply's memory
- * @reply:	reply, or NULL
+ * bus1_reply_put_locked() - put a reference to a reply's memory
+ * @reply:	reply whose requester's @data is held
  *
- * May sleep: the last reference may be the last to its requester, too.
+ * Memory of one reply stays with the requester, who is likely to ask again.
+ *
+ * Return: what the caller is to pass to bus1_reply_free() without that lock, or NULL.
  */
-static inline void bus1_reply_put(struct bus1_reply *reply)
+static inline struct bus1_reply *bus1_reply_put_locked(struct bus1_reply *reply)
 {
-	if (reply && refcount_dec_and_test(&reply->ref))
-		bus1_reply_free(reply);
+	struct bus1_peer *requester = reply->requester;
+
+	lockdep_assert_held(&requester->data);
+
+	if (--reply->ref)
+		return NULL;
+	if (requester->spare_reply || requester->down)
+		return reply;
+	requester->spare_reply = reply;
+	return NULL;
 }
 
 #endif /* _BUS1_REPLY_H */

@@ -9,27 +9,37 @@
  * A send goes through these steps, each of which can be undone until the last:
  *
  * look up
- *	destinations and carried handles, under the sender's local lock; nodes
- *	that the call creates appear here, and then the lock is kept, so that
- *	nobody sees a node whose creation fails
+ *	destinations and carried handles; nodes that the call creates appear here
+ * ask
+ *	the memory and the charge for a reply, with the sender
  * build
  *	one message per destination, with memory and charge
  * copy
- *	the payload into the first message, in its slice if it is large, and from
- *	there into the others. User
- *	memory is read with page faults off. When a page is missing, everything
- *	is undone, the page is faulted in, and the send starts again; in the
- *	end the payload is buffered at the sender's expense. So no slice of a
- *	receiver, and no lock, waits for user memory
+ *	the payload into the first message, and from there into the others; see
+ *	payload.c
  * attach
  *	carried handles and files
  * commit
  *	see commit.c; with one destination it is a single step
  *
+ * The sender's local lock is held throughout. So what was looked up stays: handles, and
+ * with them nodes and their owners, are not referenced on the way; nobody sees a
+ * node whose creation fails, a reply handle that is being used, or a request that
+ * is not committed. Threads that share a peer send one after the other, and
+ * what they wait for is never another peer.
+ *
  * Who was refused because a node is dying, or its owner is down, does not return before
  * that destruction is placed at all its holders, and carries it out if need be: nobody
  * can learn of it here and then outrun its notice. The same goes for a request
  * that is being cancelled.
+ *
+ * There is one path. For a message to one node that carries nothing, as most are, the
+ * compiler makes a copy of it in which there are no loops.
+ *
+ * What stays with a receiver is charged to its memory cgroup. In a quiet receiver
+ * there is nothing to allocate for a small message: it has memory for one, the sender
+ * has a claim. So that is tried first; entering the cgroup is for when something is
+ * missing, and for the pages of a large one.
  */
 
 #include <linux/bug.h>
@@ -37,83 +47,109 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
-#include "answer.h"
 #include "destroy.h"
-#include "fill.h"
+#include "recv.h"
+#include "release.h"
 #include "send.h"
 
-static int find_name(struct bus1_job *job, u64 id, struct bus1_name *name)
-{
-	int err = bus1_name_find(name, &job->peer->space, id);
+/**
+ * struct job - one send
+ * @peer:	who sends
+ * @send:	what was asked for
+ * @dests:	destinations; one for a seed
+ * @names:	carried handles
+ * @created:	whether nodes were created
+ * @asks:	reply that this request asks for, or NULL
+ * @n_replies:	how many of @names are reply handles
+ * @serial:	tells the slice to release from a later one at the same offset
+ * @buffer:	the payload in kernel memory, or NULL
+ */
+struct job {
+	struct bus1_peer *peer;
+	struct bus1_send *send;
+	struct bus1_dest *dests;
+	struct bus1_name *names;
+	bool created;
+	struct bus1_reply *asks;
+	u32 n_replies;
+	u64 serial;
+	void *buffer;
+};
 
-	job->n_created += name->created;
-	if (err == -EBUSY)
-		job->busy = name->busy;
-	return err;
-}
+/**
+ * struct span - how many of each a send has; constant where the compiler is to know
+ * @seed:	whether it makes a seed
+ * @n_dests:	destinations
+ * @n_handles:	carried handles
+ * @n_files:	carried files
+ */
+struct span {
+	bool seed;
+	size_t n_dests;
+	size_t n_handles;
+	size_t n_files;
+};
 
 /* A reply is sent alone, and to one destination. */
-static bool may_use_replies(const struct bus1_job *job)
+static bool may_use_replies(struct job job)
 {
-	return job->send->n_destinations == 1 &&
-	       !(job->send->flags & BUS1_SEND_CONTINUE);
+	return job.send->args.n_destinations == 1 &&
+	       !(job.send->flags & BUS1_SEND_CONTINUE);
 }
 
-static int mark_destination(struct bus1_job *job, struct bus1_leg *leg)
+static __always_inline int find_destination(struct job *job, struct span span,
+					    size_t i)
 {
-	struct bus1_reply *reply = leg->name.reply;
+	struct bus1_dest *dest = &job->dests[i];
+	struct bus1_name *name = &dest->name;
+	int err;
 
-	if (reply) {
-		if (!may_use_replies(job) ||
-		    (job->send->flags & BUS1_SEND_REPLY))
+	err = bus1_lookup(name, job->peer, job->send->destinations[i]);
+	if (unlikely(err))
+		return err;
+	job->created |= name->created;
+	if (unlikely(name->reply)) {
+		if (!may_use_replies(*job) || (job->send->flags & BUS1_SEND_REPLY))
 			return -EINVAL;
-		reply->marked = true;
-		leg->to = bus1_peer_of(reply->requester);
+		dest->to = name->reply->requester;
 		return 0;
 	}
-	if (leg->name.handle->marked)
+	dest->to = name->handle->node->owner;
+	if (span.n_dests == 1)
+		return 0;
+	if (name->handle->marked)
 		return -ENOTUNIQ;
-	leg->name.handle->marked = true;
-	leg->to = bus1_peer_of(leg->name.node->owner);
+	name->handle->marked = true;
 	return 0;
 }
 
-static int find_destination(struct bus1_job *job, size_t i)
-{
-	struct bus1_leg *leg = &job->legs[i];
-	int err;
-
-	err = find_name(job, job->send->destinations[i], &leg->name);
-	if (!err)
-		err = mark_destination(job, leg);
-	leg->error = err;
-	return err;
-}
-
-static int find_destinations(struct bus1_job *job)
+static __always_inline int find_destinations(struct job *job, struct span span)
 {
 	size_t i, j;
 	int err = 0;
 
-	for (i = 0; i < job->send->n_destinations && !err; i++)
-		err = find_destination(job, i);
-	for (j = 0; j < i; j++)
-		if (job->legs[j].name.handle)
-			job->legs[j].name.handle->marked = false;
+	for (i = 0; i < span.n_dests && !err; i++) {
+		err = find_destination(job, span, i);
+		job->dests[i].error = err;
+	}
+	for (j = 0; span.n_dests > 1 && j < i; j++)
+		if (job->dests[j].name.handle)
+			job->dests[j].name.handle->marked = false;
 	return err;
 }
 
-static int find_handle(struct bus1_job *job, size_t i)
+static int find_handle(struct job *job, size_t i)
 {
 	struct bus1_name *name = &job->names[i];
 	int err;
 
-	err = find_name(job, job->send->handles[i], name);
+	err = bus1_lookup(name, job->peer, job->send->handles[i]);
+	job->created |= name->created;
 	if (err || !name->reply)
 		return err;
-	if (!may_use_replies(job) || name->reply->marked ||
-	    job->legs[0].name.reply) {
-		/* It is marked by another name, which unmarks it. */
+	if (!may_use_replies(*job) || job->dests[0].name.reply ||
+	    name->reply->marked) {
+		/* Perhaps another name has marked it, which unmarks it. */
 		name->reply = NULL;
 		return -EINVAL;
 	}
@@ -122,502 +158,515 @@ static int find_handle(struct bus1_job *job, size_t i)
 	return 0;
 }
 
-/* Wrong names take precedence over ENOBUFS, so this comes after all look-ups. */
-static int charge_names(struct bus1_job *job)
+static int find_handles(struct job *job, struct span span)
 {
 	size_t i;
 	int err = 0;
 
-	for (i = 0; i < job->n_legs && !err; i++)
-		err = bus1_name_charge(&job->legs[i].name);
-	for (i = 0; i < job->send->n_handles && !err; i++)
-		err = bus1_name_charge(&job->names[i]);
-	return err;
-}
-
-static int find_names(struct bus1_job *job)
-{
-	size_t i;
-	int err;
-
-	err = find_destinations(job);
-	job->send->looked_up = true;
-	for (i = 0; !err && i < job->send->n_handles; i++)
+	for (i = 0; i < span.n_handles && !err; i++)
 		err = find_handle(job, i);
-	if (!err && (job->send->flags & BUS1_SEND_REPLY))
-		err = bus1_ask(job->peer, &job->send->reply, &job->asks);
-	if (!err)
-		err = bus1_peer_find_slice(job->peer, job->send->release,
-					   &job->serial);
-	if (!err && job->n_created)
-		err = charge_names(job);
+	for (i = 0; i < span.n_handles; i++)
+		if (job->names[i].reply)
+			job->names[i].reply->marked = false;
 	return err;
 }
 
-/* From here on nobody else uses the reply handles. */
-static void claim_names(struct bus1_job *job, int err)
+/* Wrong names take precedence over ENOBUFS, so this comes after all look-ups. */
+static int charge_names(struct job job, struct span span)
 {
 	size_t i;
+	int err = 0;
 
-	for (i = 0; i < job->n_legs; i++) {
-		if (err && job->legs[i].name.reply)
-			job->legs[i].name.reply->marked = false;
-		else
-			bus1_name_claim(&job->legs[i].name);
-		job->claimed |= job->legs[i].name.claimed;
-	}
-	for (i = 0; i < job->send->n_handles && (err || job->n_replies); i++) {
-		if (err && job->names[i].reply)
-			job->names[i].reply->marked = false;
-		else
-			bus1_name_claim(&job->names[i]);
-		job->claimed |= job->names[i].claimed;
-	}
+	for (i = 0; i < span.n_dests && !err; i++)
+		err = bus1_lookup_charge(&job.dests[i].name);
+	for (i = 0; i < span.n_handles && !err; i++)
+		err = bus1_lookup_charge(&job.names[i]);
+	return err;
 }
 
-static int look_up(struct bus1_job *job)
+static __always_inline int find_slice(struct job *job)
 {
-	struct bus1_space *space = &job->peer->space;
+	u64 serial = 0;
 	int err;
 
-	mutex_lock(&space->local);
-	job->locked = true;
-	if (space->down)
-		return -ESHUTDOWN;
+	err = bus1_peer_find_slice(job->peer, job->send->release, &serial);
+	job->serial = serial;
+	return err;
+}
 
-	/* An adoption, which changes it, waits for @local. */
-	if (!job->ident)
-		job->ident = bus1_ident_get(job->peer->ident);
-	err = find_names(job);
-	claim_names(job, err);
-	if (err || job->n_created)
+static __always_inline int look_up(struct job *job, struct span span)
+{
+	struct bus1_send *send = job->send;
+	int err = 0;
+
+	if (unlikely(job->peer->down))
+		return -ESHUTDOWN;
+	if (span.seed)
+		job->dests[0].to = job->peer;
+	else
+		err = find_destinations(job, span);
+	send->looked_up = true;
+	if (!err && span.n_handles)
+		err = find_handles(job, span);
+	if (!err && (send->flags & BUS1_SEND_REPLY) &&
+	    !bus1_lookup_is_free(job->peer, send->args.reply_id))
+		err = -EEXIST;
+	if (!err && send->release != BUS1_OFFSET_INVALID)
+		err = find_slice(job);
+	if (!err && unlikely(job->created))
+		err = charge_names(*job, span);
+	return err;
+}
+
+static struct bus1_shape get_shape(const struct job *job, struct span span)
+{
+	return (struct bus1_shape){
+		.n_bytes = iov_iter_count(&job->send->payload),
+		.n_handles = span.n_handles,
+		.n_moved = span.n_handles ? job->n_replies : 0,
+		.n_fds = span.n_files,
+	};
+}
+
+static noinline int build_slowly(struct job job, struct bus1_dest *dest,
+				 struct span span)
+{
+	const struct bus1_shape shape = get_shape(&job, span);
+	struct bus1_ident *ident = bus1_peer_ident(dest->to);
+	struct mem_cgroup *old;
+	int err = -ENOMEM;
+
+	old = set_active_memcg(ident->memcg);
+	dest->message = bus1_message_new(dest->to, &shape, BUS1_GFP_RECEIVER);
+	if (dest->message) {
+		bus1_message_set_sender(dest->message, job.peer->ident);
+		err = span.seed ? bus1_message_charge_own(dest->message, &shape) :
+				  bus1_message_charge(dest->message, &shape,
+						      BUS1_GFP_RECEIVER);
+	}
+	set_active_memcg(old);
+	bus1_ident_put(ident);
+	return err == -ENOMEM && !span.seed ? -EXFULL : err;
+}
+
+static noinline int build_answer(struct job job, struct bus1_dest *dest,
+				 struct span span)
+{
+	const struct bus1_shape shape = get_shape(&job, span);
+	int err;
+
+	err = bus1_answer_begin(dest->name.reply, &shape, &dest->message);
+	dest->lost = err == -EXFULL;
+	if (err && !dest->lost)
 		return err;
-	mutex_unlock(&space->local);
-	job->locked = false;
+	bus1_message_set_sender(dest->message, job.peer->ident);
 	return 0;
 }
 
-static int commit_seed(struct bus1_job *job)
+static noinline int ask(struct job job, struct bus1_reply **asks)
 {
-	struct bus1_peer *peer = job->peer;
-	struct bus1_message *message = job->legs[0].message;
+	struct bus1_dest *dest = &job.dests[0];
+	struct bus1_reply *reply;
 
-	if (!job->locked)
-		mutex_lock(&peer->space.local);
-	job->locked = true;
-	if (peer->space.down)
-		return -ESHUTDOWN;
-	message->committed = true;
-	/* What it replaces is freed with the rest of this job. */
-	swap(peer->seed, job->legs[0].message);
+	/* A destination that is gone goes before what the request is charged. */
+	if (unlikely(bus1_node_is_unreachable(dest->name.handle->node))) {
+		dest->error = -EHOSTUNREACH;
+		return dest->error;
+	}
+	reply = bus1_request_pay(job.peer, &job.send->args, dest->to,
+				 job.send->await);
+	if (IS_ERR(reply))
+		return PTR_ERR(reply);
+	*asks = reply;
 	return 0;
 }
 
-/*
- * Those that were cancelled stay, and arrive as invalid. The local lock is held until
- * it is clear whether they move, so nobody else finds them meanwhile.
- */
-static int move_replies(struct bus1_job *job, struct bus1_tx *tx)
+static __always_inline int build_message(struct job *job, struct bus1_dest *dest,
+					 struct span span)
 {
-	struct bus1_leg *leg = &job->legs[0];
-	struct bus1_name *name;
+	const struct bus1_shape shape = get_shape(job, span);
+	struct bus1_ident *sender = job->peer->ident;
+	int err = 0;
+
+	if (dest->name.reply)
+		return build_answer(*job, dest, span);
+	if (!span.seed && bus1_node_is_unreachable(dest->name.handle->node))
+		return -EHOSTUNREACH;
+	/* An inode's worth of memory, once in a peer's life: the caller's. */
+	if (bus1_shape_size(&shape) > BUS1_INLINE_MAX)
+		err = bus1_pool_prepare(&dest->to->pool);
+	if (unlikely(err))
+		return err;
+	if (span.seed)
+		return build_slowly(*job, dest, span);
+	err = bus1_message_take(dest->to, &shape, sender, &dest->message);
+	if (likely(!err))
+		bus1_message_set_sender(dest->message, sender);
+	else if (err == -ENOMEM)
+		err = build_slowly(*job, dest, span);
+	if (likely(dest->message))
+		dest->message->dest = dest->name.handle->node;
+	return err;
+}
+
+/* Returns 0 if the send goes on without this destination. */
+static int refuse(u32 flags, struct bus1_dest *dest, int err)
+{
+	dest->error = err;
+	if (!bus1_commit_may_skip(flags, err))
+		return err;
+	bus1_message_free(dest->message);
+	dest->message = NULL;
+	return 0;
+}
+
+static __always_inline int build(struct job *job, struct span span)
+{
 	size_t i;
-	int err;
+	int err = 0;
 
-	for (i = 0; i < job->send->n_handles; i++) {
-		name = &job->names[i];
-		if (!name->reply)
+	for (i = 0; i < span.n_dests && !err; i++) {
+		err = build_message(job, &job->dests[i], span);
+		if (unlikely(err))
+			err = refuse(job->send->flags, &job->dests[i], err);
+	}
+	return err;
+}
+
+static int copy_many(struct job job, struct span span)
+{
+	struct bus1_message *first = NULL;
+	struct bus1_dest *dest;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < span.n_dests && !err; i++) {
+		dest = &job.dests[i];
+		if (!dest->message || dest->lost)
 			continue;
-		err = bus1_reply_move(name->reply, tx, &leg->to->space);
-		if (err == -EBUSY) {
-			job->busy = bus1_reply_get_busy(name->reply);
+		err = bus1_payload_copy(dest->message, job.buffer,
+					&job.send->payload, first);
+		if (err == -EFAULT)
 			return err;
+		dest->lost = err && dest->name.reply;
+		if (dest->lost)
+			err = 0;
+		if (err)
+			err = refuse(job.send->flags, dest, span.seed ? -ENOMEM : -EXFULL);
+		else if (!first && !dest->lost)
+			first = dest->message;
+	}
+	return err;
+}
+
+static __always_inline int copy(struct job *job, struct span span)
+{
+	struct bus1_message *message = job->dests[0].message;
+
+	if (span.n_dests > 1 || job->buffer || !message || job->dests[0].lost ||
+	    !bus1_message_is_small(message))
+		return copy_many(*job, span);
+	return bus1_payload_read(&job->send->payload, message);
+}
+
+static int attach(struct job job, struct span span)
+{
+	struct bus1_dest *dest;
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < span.n_dests && !err; i++) {
+		dest = &job.dests[i];
+		if (!dest->message)
+			continue;
+		if (span.n_handles)
+			err = bus1_payload_attach(dest->message, job.names,
+						  &dest->n_attached);
+		if (err == -ENOMEM && dest->name.reply) {
+			dest->lost = true;
+			err = 0;
+		} else if (err == -ENOMEM && !span.seed) {
+			err = -EXFULL;
 		}
 		if (err)
-			continue;
-		bus1_reply_get(name->reply);
-		bus1_reply_unlink(name->reply, &job->peer->space);
-		bus1_reply_unclaim(name->reply);
-		name->claimed = false;
-		name->moved = true;
-		name->reply->index = i;
-		list_add_tail(&name->reply->moved, &leg->message->moved);
+			err = refuse(job.send->flags, dest, err);
+		if (!err && dest->message && span.n_files)
+			err = bus1_message_take_files(dest->message,
+						      job.send->files);
 	}
-	return 0;
-}
-
-static void end_moves(struct bus1_job *job, struct bus1_tx *tx, int err)
-{
-	struct bus1_space *space = &job->peer->space;
-	struct bus1_name *name;
-	size_t i;
-
-	for (i = 0; i < job->send->n_handles; i++) {
-		name = &job->names[i];
-		if (!name->moved)
-			continue;
-		if (err) {
-			list_del_init(&name->reply->moved);
-			bus1_reply_link(name->reply, space);
-		}
-		bus1_reply_end_move(name->reply, tx);
-		bus1_reply_put(name->reply);
-	}
+	return err;
 }
 
 /* With several destinations, or reply handles: then one word says where these are. */
-static int commit_tx(struct bus1_job *job, size_t *n_sent)
+static int commit_tx(struct job job, struct span span, size_t *n_sent)
 {
 	struct bus1_multicast *multicast;
 	struct bus1_tx *tx;
 	int err = 0;
 
-	multicast = bus1_multicast_new(job->legs, job->n_legs);
+	multicast = bus1_multicast_new(job.dests, span.n_dests);
 	if (!multicast)
 		return -ENOMEM;
 	tx = bus1_tx_get(&multicast->tx);
-	if (job->n_replies)
-		err = move_replies(job, tx);
+	if (job.n_replies)
+		err = bus1_request_move(job.names, span.n_handles, job.peer,
+					job.dests[0].message, tx);
 	if (err)
 		bus1_tx_leave(tx);
 	else
-		err = bus1_multicast_commit(multicast, job->peer, job->legs,
-					    job->n_legs, job->send->flags,
+		err = bus1_multicast_commit(multicast, job.dests,
+					    span.n_dests, job.send->flags,
 					    n_sent);
-	if (job->n_replies)
-		end_moves(job, tx, err);
+	if (job.n_replies)
+		bus1_request_end_moves(job.names, span.n_handles, job.peer,
+				       tx, err);
 	bus1_tx_put(tx);
 	return err;
 }
 
-/* A peer that went down meanwhile has left the request to its sender. */
-static void end_request(struct bus1_job *job)
-{
-	struct bus1_space *space = &job->peer->space;
-	struct bus1_reply *asks = job->asks;
-
-	if (unlikely(bus1_ask_committed(asks))) {
-		bus1_reply_end(asks);
-		if (!job->locked)
-			mutex_lock(&space->local);
-		job->locked = true;
-		/* What came before that is the flush's to drop. */
-		if (READ_ONCE(asks->state) == BUS1_REPLY_CANCELLED)
-			bus1_reply_forget(asks);
-	}
-	/* Who waits has the reference of the sender. */
-	if (!job->send->await)
-		bus1_reply_put(asks);
-	job->asks = NULL;
-}
-
 /* What a lost reply could not carry was received and given back, too. */
-static void pass_nodes(struct bus1_job *job)
+static void pass_nodes(struct job job)
 {
 	size_t i;
 
-	for (i = job->legs[0].n_attached; i < job->send->n_handles; i++)
-		if (job->names[i].node)
-			bus1_node_pass(job->names[i].node);
+	for (i = job.dests[0].n_attached; i < job.send->args.n_handles; i++)
+		if (job.names[i].handle)
+			bus1_node_pass(job.names[i].handle->node);
 }
 
-static int commit_answer(struct bus1_job *job)
+static int commit_answer(struct job job)
 {
-	struct bus1_leg *leg = &job->legs[0];
-	struct bus1_space *requester = leg->name.reply->requester;
+	struct bus1_dest *dest = &job.dests[0];
 	int err;
 
-	err = bus1_answer_commit(leg->name.reply, leg->message, leg->lost);
-	leg->error = err;
-	if (err)
+	err = bus1_answer_commit(dest->name.reply, dest->message, dest->lost,
+				 job.peer);
+	dest->error = err;
+	if (unlikely(err))
 		return err;
-	bus1_space_wake_pollers(requester);
-	leg->message = NULL;
-	bus1_name_used(&leg->name, &job->peer->space);
-	if (leg->lost)
+	dest->message = NULL;
+	dest->name.reply = NULL;
+	if (unlikely(dest->lost))
 		pass_nodes(job);
 	return 0;
 }
 
-static int commit_one(struct bus1_job *job, struct bus1_leg *leg, size_t *n_sent)
+static __always_inline int commit_one(struct job *job, struct bus1_dest *dest,
+				      size_t *n_sent)
 {
-	leg->error = bus1_commit_one(job->peer, leg->message, job->send->await);
-	if (!leg->error) {
-		leg->message = NULL;
+	dest->error = bus1_commit_one(dest->message);
+	if (likely(!dest->error)) {
+		dest->message = NULL;
 		return 0;
 	}
 	*n_sent = 0;
-	return bus1_commit_may_skip(job->send->flags, leg->error) ?
-	       0 : leg->error;
+	return bus1_commit_may_skip(job->send->flags, dest->error) ?
+	       0 : dest->error;
 }
 
-static bool is_doomed(const struct bus1_name *name)
+static __always_inline int commit(struct job *job, struct span span)
 {
-	return name->claimed && name->reply->doomed;
-}
-
-/* Until the commit nobody else sees what becomes of the reply handles. */
-static int lock_claims(struct bus1_job *job)
-{
-	bool doomed;
-	size_t i;
-
-	if (!job->locked)
-		mutex_lock(&job->peer->space.local);
-	job->locked = true;
-	doomed = is_doomed(&job->legs[0].name);
-	for (i = 0; i < job->send->n_handles; i++)
-		doomed |= is_doomed(&job->names[i]);
-	if (job->peer->space.down)
-		return -ESHUTDOWN;
-	return doomed ? -ENXIO : 0;
-}
-
-static int commit(struct bus1_job *job)
-{
+	struct bus1_dest *dest = &job->dests[0];
 	size_t n_sent = 1, i, n_left = 0;
-	int err = 0;
+	int err;
 
-	if (bus1_job_is_seed(job))
-		return commit_seed(job);
-	if (job->claimed)
-		err = lock_claims(job);
-	if (err || READ_ONCE(job->peer->space.down))
-		return err ?: -ESHUTDOWN;
-	for (i = 0; i < job->n_legs; i++)
-		n_left += !!job->legs[i].message;
+	if (span.seed) {
+		swap(job->peer->seed, dest->message);
+		job->peer->seed->committed = true;
+		bus1_message_free(dest->message);
+		return 0;
+	}
+	for (i = 0; i < span.n_dests; i++)
+		n_left += !!job->dests[i].message;
 	if (!n_left)
 		return 0;
 	if (job->asks)
-		bus1_ask_offer(job->asks, job->legs[0].message,
-			       job->send->await);
-	if (job->legs[0].name.reply)
-		err = commit_answer(job);
-	else if (job->n_legs == 1 && !job->n_replies)
-		err = commit_one(job, &job->legs[0], &n_sent);
+		dest->message->asks = job->asks;
+	if (dest->name.reply)
+		err = commit_answer(*job);
+	else if (span.n_dests == 1 && !(span.n_handles && job->n_replies))
+		err = commit_one(job, dest, &n_sent);
 	else
-		err = commit_tx(job, &n_sent);
-	if (job->asks && !err)
-		end_request(job);
-	else if (job->asks)
-		job->legs[0].message->asks = NULL;
-	if (!err && n_sent)
-		atomic64_add(n_sent, &job->peer->n_sent);
+		err = commit_tx(*job, span, &n_sent);
+	if (likely(!err)) {
+		job->asks = NULL;
+		job->peer->n_sent += n_sent;
+	} else if (job->asks) {
+		dest->message->asks = NULL;
+	}
 	return err;
-}
-
-/* What refused is over, so nobody can learn of its end here and outrun the notice. */
-static void end_refusers(struct bus1_job *job)
-{
-	size_t i;
-
-	for (i = 0; i < job->n_legs; i++)
-		if (job->legs[i].error == -EHOSTUNREACH &&
-		    job->legs[i].name.node &&
-		    bus1_node_is_unreachable(job->legs[i].name.node))
-			bus1_node_end(job->legs[i].name.node, true);
-	if (job->refused)
-		bus1_reply_end(job->refused);
-	bus1_reply_put(job->refused);
-}
-
-static void tell_errors(struct bus1_job *job)
-{
-	size_t i;
-
-	for (i = 0; job->send->errors && i < job->n_legs; i++)
-		job->send->errors[i] = job->legs[i].error;
-}
-
-static void undo_answer(struct bus1_job *job, struct bus1_leg *leg)
-{
-	if (leg->message)
-		bus1_answer_abort(leg->name.reply, leg->message);
-	if (leg->error == -EHOSTUNREACH)
-		job->refused = bus1_reply_get(leg->name.reply);
-}
-
-/* What the call claimed can be used again, or goes with its peer. */
-static void undo_claims(struct bus1_job *job)
-{
-	struct bus1_space *space = &job->peer->space;
-	size_t i;
-
-	if (!job->claimed)
-		return;
-	if (!job->locked)
-		mutex_lock(&space->local);
-	job->locked = true;
-	for (i = 0; i < job->n_legs; i++)
-		bus1_name_unclaim(&job->legs[i].name, space);
-	for (i = 0; i < job->send->n_handles; i++)
-		bus1_name_unclaim(&job->names[i], space);
 }
 
 /* Give back what is not delivered, and on failure what was created. */
-static void undo(struct bus1_job *job, int err)
+static noinline void undo(struct job job, struct span span, int err)
 {
+	struct bus1_dest *dest;
 	size_t i;
 
-	for (i = 0; i < job->n_legs; i++) {
-		if (job->legs[i].name.reply)
-			undo_answer(job, &job->legs[i]);
+	for (i = 0; i < span.n_dests; i++) {
+		dest = &job.dests[i];
+		if (dest->name.reply && dest->message)
+			bus1_answer_abort(dest->name.reply, dest->message);
 		else
-			bus1_message_free(job->legs[i].message);
-		bus1_ident_put(job->legs[i].ident);
+			bus1_message_free(dest->message);
 	}
-	if (job->asks)
-		bus1_ask_abort(job->peer, job->asks, job->send->await,
-			       job->locked);
-	job->asks = NULL;
-	if (err || job->n_replies)
-		undo_claims(job);
+	if (job.asks)
+		bus1_request_undo(job.asks, job.send->await);
 	/* Now nothing refers to the nodes that this call created. */
-	for (i = 0; err && i < job->n_legs; i++)
-		bus1_name_abort(&job->legs[i].name);
-	for (i = 0; err && i < job->send->n_handles; i++)
-		bus1_name_abort(&job->names[i]);
-	if (job->locked)
-		mutex_unlock(&job->peer->space.local);
-	job->locked = false;
+	for (i = 0; err && i < span.n_dests; i++)
+		bus1_lookup_abort(&job.dests[i].name);
+	for (i = 0; err && i < span.n_handles; i++)
+		bus1_lookup_abort(&job.names[i]);
 }
 
-static void put_names(struct bus1_job *job)
+/* What refused is over, so nobody can learn of its end here and outrun the notice. */
+static noinline void end_refusers(struct job job, struct span span)
+{
+	struct bus1_name *name;
+	size_t i;
+
+	for (i = 0; i < span.n_dests; i++) {
+		name = &job.dests[i].name;
+		if (job.dests[i].error != -EHOSTUNREACH)
+			continue;
+		if (name->reply)
+			bus1_reply_end(name->reply);
+		else if (bus1_node_is_unreachable(name->handle->node))
+			bus1_node_end(name->handle->node, true);
+	}
+}
+
+/* A reply handle that was to move is being cancelled: that is finished first. */
+static noinline void end_busy(struct job job, struct span span)
 {
 	size_t i;
 
-	for (i = 0; i < job->n_legs; i++)
-		bus1_node_put(job->legs[i].name.node);
-	for (i = 0; i < job->send->n_handles; i++)
-		bus1_node_put(job->names[i].node);
+	for (i = 0; i < span.n_handles; i++)
+		if (job.names[i].reply)
+			bus1_reply_end(job.names[i].reply);
 }
 
-static int try_send(struct bus1_job *job)
+static __always_inline bool is_refused(const struct job *job, struct span span)
 {
+	size_t i;
+
+	for (i = 0; i < span.n_dests; i++)
+		if (job->dests[i].error)
+			return true;
+	return false;
+}
+
+static __always_inline int try_send(struct job *job, struct span span)
+{
+	struct bus1_send *send = job->send;
+	struct bus1_reply *asks = NULL;
+	bool refused;
+	size_t i;
 	int err;
 
-	err = look_up(job);
-	/* A destination that is gone goes before what the request is charged. */
-	if (!err && job->asks &&
-	    bus1_node_is_unreachable(job->legs[0].name.node))
-		err = job->legs[0].error = -EHOSTUNREACH;
-	if (!err && job->asks)
-		err = bus1_ask_pay(job->peer, job->asks, job->ident);
+	mutex_lock(&job->peer->local);
+	err = look_up(job, span);
+	if (!err && (send->flags & BUS1_SEND_REPLY))
+		err = ask(*job, &asks);
+	job->asks = asks;
 	if (!err)
-		err = bus1_fill_build(job);
+		err = build(job, span);
 	if (!err)
-		err = bus1_fill_copy(job);
+		err = copy(job, span);
+	if (!err && (span.n_handles | span.n_files))
+		err = attach(*job, span);
 	if (!err)
-		err = bus1_fill_attach(job);
-	if (!err)
-		err = commit(job);
-	/* What one knew is gone because oneself is. */
-	if ((err == -EHOSTUNREACH || err == -ENXIO) &&
-	    READ_ONCE(job->peer->space.down))
-		err = -ESHUTDOWN;
-	tell_errors(job);
-	undo(job, err);
-	if (!err)
-		bus1_peer_release_slice(job->peer, job->send->release,
-					job->serial);
-	end_refusers(job);
-	put_names(job);
+		err = commit(job, span);
+	refused = is_refused(job, span);
+	for (i = 0; send->errors && i < span.n_dests; i++)
+		send->errors[i] = job->dests[i].error;
+	if (unlikely(refused))
+		end_refusers(*job, span);
+	if (unlikely(err == -EBUSY))
+		end_busy(*job, span);
+	if (unlikely(err || refused))
+		undo(*job, span, err);
+	mutex_unlock(&job->peer->local);
+	if (!err && send->release != BUS1_OFFSET_INVALID)
+		bus1_peer_release_slice(job->peer, send->release, job->serial);
 	return err;
 }
 
-static int read_buffer(struct bus1_job *job)
+static __always_inline void reset(struct job *job, struct span span)
 {
-	struct iov_iter iter = job->send->payload;
+	size_t i;
 
-	if (job->buffer)
-		return -EFAULT;
-	job->buffer = kvmalloc(job->n_bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!job->buffer)
-		return -ENOMEM;
-	if (!copy_from_iter_full(job->buffer, job->n_bytes, &iter))
-		return -EFAULT;
-	return 0;
-}
-
-static bool is_readable(struct bus1_job *job)
-{
-	return !fault_in_iov_iter_readable(&job->send->payload, job->n_bytes);
-}
-
-/* Nothing is held meanwhile. */
-static int fault_in(struct bus1_job *job, unsigned int try)
-{
-	if (try >= BUS1_FAULT_TRIES)
-		return read_buffer(job);
-	return is_readable(job) ? 0 : -EFAULT;
-}
-
-static void reset_job(struct bus1_job *job)
-{
-	struct bus1_send *send = job->send;
-
-	memset(job->legs, 0, job->n_legs * sizeof(*job->legs));
-	memset(job->names, 0, send->n_handles * sizeof(*job->names));
-	job->n_created = 0;
+	for (i = 0; i < span.n_dests; i++)
+		job->dests[i] = (struct bus1_dest){};
+	for (i = 0; i < span.n_handles; i++)
+		job->names[i] = (struct bus1_name){};
+	job->created = false;
 	job->asks = NULL;
 	job->n_replies = 0;
-	job->claimed = false;
-	job->busy = NULL;
-	job->refused = NULL;
-	if (bus1_job_is_seed(job))
-		job->legs[0].to = job->peer;
-}
-
-/*
- * Another call of this peer uses a reply handle, or it is being cancelled. In the middle
- * of the commit the latter may not say of which; the next try finds out.
- */
-static int wait_busy(struct bus1_job *job)
-{
-	if (!job->busy)
-		return 0;
-	bus1_reply_end(job->busy);
-	return bus1_reply_wait_free(job->busy);
 }
 
 /* A payload that cannot be read is told before what is wrong with names. */
-static int run_job(struct bus1_job *job)
+static __always_inline int run(struct job *job, struct span span)
 {
+	struct iov_iter *payload = &job->send->payload;
+	void *buffer = NULL;
 	unsigned int try = 0;
 	int err;
 
 	for (;;) {
-		reset_job(job);
-		err = try_send(job);
-		if (!err)
-			return 0;
-		if (err == -EBUSY) {
-			err = wait_busy(job);
+		err = try_send(job, span);
+		if (likely(!err))
+			break;
+		if (err == -EFAULT) {
+			err = bus1_payload_fault_in(payload, try++, &buffer);
 			if (err)
-				return err;
-			continue;
+				break;
+		} else if (err != -EBUSY) {
+			if (bus1_payload_fault_in(payload, 0, NULL))
+				err = -EFAULT;
+			break;
 		}
-		if (err != -EFAULT)
-			return is_readable(job) ? err : -EFAULT;
-		err = fault_in(job, try++);
-		if (err)
-			return err;
+		reset(job, span);
+		job->buffer = buffer;
 	}
+	if (unlikely(buffer))
+		kvfree(buffer);
+	return err;
 }
 
-static int alloc_job(struct bus1_job *job)
+static noinline int send_any(struct bus1_peer *peer, struct bus1_send *send)
 {
-	size_t n_names = job->send->n_handles;
+	struct span span = {
+		.seed = send->flags & BUS1_SEND_SEED,
+		.n_dests = send->args.n_destinations,
+		.n_handles = send->args.n_handles,
+		.n_files = send->args.n_fds,
+	};
+	struct bus1_dest few_dests[2] = {};
+	struct bus1_name few_names[4] = {};
+	struct job job = {
+		.peer = peer,
+		.send = send,
+		.dests = few_dests,
+		.names = few_names,
+	};
+	int err = -ENOMEM;
 
-	job->legs = job->few_legs;
-	job->names = job->few_names;
-	if (job->n_legs > ARRAY_SIZE(job->few_legs))
-		job->legs = kvmalloc_array(job->n_legs, sizeof(*job->legs),
-					   GFP_KERNEL_ACCOUNT);
-	if (n_names > ARRAY_SIZE(job->few_names))
-		job->names = kvmalloc_array(n_names, sizeof(*job->names),
-					    GFP_KERNEL_ACCOUNT);
-	return job->legs && job->names ? 0 : -ENOMEM;
+	if (span.seed)
+		span.n_dests = 1;
+	if (span.n_dests > ARRAY_SIZE(few_dests))
+		job.dests = kvcalloc(span.n_dests, sizeof(*job.dests),
+				     GFP_KERNEL_ACCOUNT);
+	if (span.n_handles > ARRAY_SIZE(few_names))
+		job.names = kvcalloc(span.n_handles, sizeof(*job.names),
+				     GFP_KERNEL_ACCOUNT);
+	if (job.dests && job.names)
+		err = run(&job, span);
+	if (job.dests != few_dests)
+		kvfree(job.dests);
+	if (job.names != few_names)
+		kvfree(job.names);
+	return err;
 }
 
 /**
@@ -633,26 +682,15 @@ static int alloc_job(struct bus1_job *job)
  */
 int bus1_peer_send(struct bus1_peer *peer, struct bus1_send *send)
 {
-	struct bus1_job job __uninitialized;
-	int err;
+	struct bus1_dest dest = {};
+	struct job job = {
+		.peer = peer,
+		.send = send,
+		.dests = &dest,
+	};
 
-	job.peer = peer;
-	job.send = send;
-	job.n_legs = send->flags & BUS1_SEND_SEED ? 1 : send->n_destinations;
-	job.n_bytes = iov_iter_count(&send->payload);
-	job.buffer = NULL;
-	job.locked = false;
-	job.ident = NULL;
-
-	err = alloc_job(&job);
-	if (!err)
-		err = run_job(&job);
-
-	if (job.legs != job.few_legs)
-		kvfree(job.legs);
-	if (job.names != job.few_names)
-		kvfree(job.names);
-	kvfree(job.buffer);
-	bus1_ident_put(job.ident);
-	return err;
+	if (send->args.n_destinations != 1 ||
+	    (send->args.n_handles | send->args.n_fds))
+		return send_any(peer, send);
+	return run(&job, (struct span){ .n_dests = 1 });
 }

@@ -19,7 +19,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "args.h"
+#include "syscalls.h"
 #include "destroy.h"
 #include "file.h"
 #include "limits.h"
@@ -237,10 +237,8 @@ static int transfer_many(struct bus1_peer *from, struct bus1_peer *to,
  * @flags:	0
  *
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, BUS1_HANDLE_FLAG_NEW
- * with an ID that only the kernel may choose, or a reply handle that is given to
- * its own peer or named twice. -EINTR: killed while another call uses a reply
- * handle. -EFAULT: @src
- * or @dst. -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: either peer is
+ * with an ID that only the kernel may choose, or a reply handle. -EFAULT: @src or
+ * @dst. -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: either peer is
  * disconnected. -ENXIO: no such handle. -EEXIST: a node to create exists.
  * -ENOBUFS: either peer may have no more handles. -ENOMEM.
  */
@@ -320,8 +318,7 @@ static int release_one(int fd, const __u64 __user *handle)
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags. -EFAULT: @handles.
  * -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: the peer is disconnected.
  * -ENXIO: no such handle. -ENOTUNIQ: one is named twice. -EBUSY: one is the
- * owner's last reference to a live node. -EINTR: killed while another call uses a
- * reply handle. -ENOMEM. Who releases a reply handle will not reply.
+ * owner's last reference to a live node. -ENOMEM. Who releases a reply handle will not reply.
  */
 SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 		size_t, n, unsigned int, flags)

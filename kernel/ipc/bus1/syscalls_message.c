@@ -20,8 +20,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
-#include "args.h"
-#include "await.h"
+#include "syscalls.h"
 #include "file.h"
 #include "recv.h"
 #include "send.h"
@@ -33,15 +32,6 @@ static_assert(offsetofend(struct bus1_recv_args, n_overtaken) ==
 	      sizeof(struct bus1_recv_args));
 static_assert(offsetof(struct bus1_recv_args, sender_pid) == 14 * sizeof(u64));
 
-/* The flags that say what is passed along. */
-static u32 item_flags(const struct bus1_send_args *args)
-{
-	if (likely(!(args->n_handles | args->n_fds)))
-		return 0;
-	return (args->n_handles ? BUS1_SEND_HANDLES : 0) |
-	       (args->n_fds ? BUS1_SEND_FDS : 0);
-}
-
 static bool asks_for_reply(const struct bus1_send_args *args)
 {
 	return args->reply_id | args->reply_max_bytes |
@@ -50,8 +40,6 @@ static bool asks_for_reply(const struct bus1_send_args *args)
 
 static int check_reply_args(const struct bus1_send_args *args, u32 flags)
 {
-	if (!(flags & BUS1_SEND_REPLY))
-		return asks_for_reply(args) ? -EINVAL : 0;
 	if ((flags & (BUS1_SEND_SEED | BUS1_SEND_CONTINUE)) ||
 	    args->n_destinations != 1 || (args->reply_id & BUS1_HANDLE_FLAGS))
 		return -EINVAL;
@@ -65,12 +53,21 @@ static int check_reply_args(const struct bus1_send_args *args, u32 flags)
 static int check_send_args(const struct bus1_send_args *args, u32 flags)
 {
 	bool seed = flags & BUS1_SEND_SEED;
-	int err;
+	int err = 0;
 
-	err = check_reply_args(args, flags);
-	if (err == -EINVAL)
+	if (flags & BUS1_SEND_REPLY)
+		err = check_reply_args(args, flags);
+	else if (unlikely(asks_for_reply(args)))
+		return -EINVAL;
+	if (unlikely(err == -EINVAL))
 		return err;
-	if ((flags & (BUS1_SEND_HANDLES | BUS1_SEND_FDS)) != item_flags(args))
+	/* As most messages are: to one destination, and with nothing but a payload. */
+	if (likely(!(flags & ~BUS1_SEND_REPLY) && args->n_destinations == 1 &&
+		   args->n_vecs == 1 && !(args->n_handles | args->n_fds)))
+		return err;
+	/* The flags say what is passed along. */
+	if (!(flags & BUS1_SEND_HANDLES) != !args->n_handles ||
+	    !(flags & BUS1_SEND_FDS) != !args->n_fds)
 		return -EINVAL;
 	if (seed != !args->n_destinations)
 		return -EINVAL;
@@ -83,10 +80,9 @@ static int check_send_args(const struct bus1_send_args *args, u32 flags)
 	return err;
 }
 
-static int send_with_vecs(struct bus1_peer *peer,
-			  const struct bus1_send_args *args,
-			  struct bus1_send *send)
+static int send_with_vecs(struct bus1_peer *peer, struct bus1_send *send)
 {
+	const struct bus1_send_args *args = &send->args;
 	struct iovec few[BUS1_FEW] __uninitialized, *vecs;
 	int err;
 
@@ -102,16 +98,15 @@ static int send_with_vecs(struct bus1_peer *peer,
 	return err;
 }
 
-static int send_with_files(struct bus1_peer *peer,
-			   const struct bus1_send_args *args,
-			   struct bus1_send *send)
+static int send_with_files(struct bus1_peer *peer, struct bus1_send *send)
 {
+	const struct bus1_send_args *args = &send->args;
 	struct file *few_files[BUS1_FEW], **files = few_files;
 	int few_fds[BUS1_FEW], *fds;
 	int err;
 
 	if (!args->n_fds)
-		return send_with_vecs(peer, args, send);
+		return send_with_vecs(peer, send);
 	fds = bus1_args_array(u64_to_user_ptr(args->ptr_fds), args->n_fds,
 			 sizeof(int), few_fds);
 	if (IS_ERR(fds))
@@ -122,8 +117,7 @@ static int send_with_files(struct bus1_peer *peer,
 	err = files ? bus1_files_get(fds, args->n_fds, files) : -ENOMEM;
 	if (!err) {
 		send->files = files;
-		send->n_files = args->n_fds;
-		err = send_with_vecs(peer, args, send);
+		err = send_with_vecs(peer, send);
 		bus1_files_put(files, args->n_fds);
 	}
 	if (files != few_files)
@@ -132,10 +126,9 @@ static int send_with_files(struct bus1_peer *peer,
 	return err;
 }
 
-static int send_with_ids(struct bus1_peer *peer,
-			 const struct bus1_send_args *args,
-			 struct bus1_send *send)
+static int send_with_ids(struct bus1_peer *peer, struct bus1_send *send)
 {
+	const struct bus1_send_args *args = &send->args;
 	u64 few_dests[BUS1_FEW] __uninitialized;
 	u64 few_handles[BUS1_FEW] __uninitialized;
 	u64 *dests, *handles;
@@ -154,10 +147,8 @@ static int send_with_ids(struct bus1_peer *peer,
 		err = bus1_args_check_ids(handles, args->n_handles);
 	if (!err) {
 		send->destinations = dests;
-		send->n_destinations = args->n_destinations;
 		send->handles = handles;
-		send->n_handles = args->n_handles;
-		err = send_with_files(peer, args, send);
+		err = send_with_files(peer, send);
 	}
 	bus1_args_free(handles, few_handles);
 	bus1_args_free(dests, few_dests);
@@ -165,29 +156,72 @@ static int send_with_ids(struct bus1_peer *peer,
 }
 
 /* The errors can be told at the end, if they can be told now. */
-static int do_send(struct bus1_peer *peer, const struct bus1_send_args *args,
-		   struct bus1_send *send)
+static noinline int send_arrays(struct bus1_peer *peer, struct bus1_send *send)
 {
+	const struct bus1_send_args *args = &send->args;
 	char __user *errors = u64_to_user_ptr(args->ptr_errors);
 	size_t size = args->n_destinations * sizeof(s32);
 	int err;
 
 	if (!args->ptr_errors || !size)
-		return send_with_ids(peer, args, send);
+		return send_with_ids(peer, send);
 	if (!access_ok(errors, size) || fault_in_safe_writeable(errors, size))
 		return -EFAULT;
 	send->errors = kvzalloc(size, GFP_KERNEL_ACCOUNT);
 	if (!send->errors)
 		return -ENOMEM;
-	err = send_with_ids(peer, args, send);
+	err = send_with_ids(peer, send);
 	if (send->looked_up && copy_to_user(errors, send->errors, size) && err)
 		err = -EFAULT;
 	kvfree(send->errors);
 	return err;
 }
 
+static __always_inline int get_vec(struct iovec *to, const struct iovec __user *from)
+{
+	if (unlikely(in_compat_syscall()))
+		return PTR_ERR_OR_ZERO(iovec_from_user(from, 1, 1, to, true));
+	if (!user_read_access_begin(from, sizeof(*from)))
+		return -EFAULT;
+	unsafe_get_user(to->iov_len, &from->iov_len, fault);
+	unsafe_get_user(to->iov_base, &from->iov_base, fault);
+	user_read_access_end();
+	return (ssize_t)to->iov_len < 0 ? -EINVAL : 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+/* Most messages have one destination, one piece, and carry nothing: then there are no arrays. */
+static __always_inline int do_send(struct bus1_peer *peer, struct bus1_send *send)
+{
+	const struct bus1_send_args *args = &send->args;
+	struct iovec vec;
+	u64 dest;
+	int err;
+
+	if (args->n_destinations != 1 || args->n_vecs != 1 || args->ptr_errors ||
+	    (args->n_handles | args->n_fds))
+		return send_arrays(peer, send);
+	if (get_user(dest, (u64 __user *)u64_to_user_ptr(args->ptr_destinations)))
+		return -EFAULT;
+	if (!bus1_args_id_is_valid(dest))
+		return -EINVAL;
+	err = get_vec(&vec, u64_to_user_ptr(args->ptr_vecs));
+	if (err)
+		return err;
+	if (vec.iov_len > MAX_RW_COUNT)
+		return -EMSGSIZE;
+	if (!access_ok(vec.iov_base, vec.iov_len))
+		return -EFAULT;
+	iov_iter_ubuf(&send->payload, ITER_SOURCE, vec.iov_base, vec.iov_len);
+	send->destinations = &dest;
+	return bus1_peer_send(peer, send);
+}
+
 /* Word by word: for a struct this small the string instructions cost more. */
-static int copy_send_args(struct bus1_send_args *to,
+static __always_inline int copy_send_args(struct bus1_send_args *to,
 			  const struct bus1_send_args __user *from, size_t size,
 			  u32 flags)
 {
@@ -222,26 +256,21 @@ fault:
 	return -EFAULT;
 }
 
-static int get_send(struct bus1_send *send, struct bus1_send_args *copy,
-		    const struct bus1_send_args __user *args, size_t size,
-		    u32 flags)
+static __always_inline int
+get_send(struct bus1_send *send, const struct bus1_send_args __user *args,
+	 size_t size, u32 flags)
 {
 	int err;
 
-	err = copy_send_args(copy, args, size, flags);
+	err = copy_send_args(&send->args, args, size, flags);
 	if (!err)
-		err = check_send_args(copy, flags);
+		err = check_send_args(&send->args, flags);
 	if (err)
 		return err;
 	send->flags = flags;
-	send->errors = NULL;
 	send->looked_up = false;
-	send->n_files = 0;
+	send->errors = NULL;
 	send->files = NULL;
-	send->reply.id = copy->reply_id;
-	send->reply.max_bytes = copy->reply_max_bytes;
-	send->reply.max_handles = copy->reply_max_handles;
-	send->reply.max_fds = copy->reply_max_fds;
 	send->await = NULL;
 	send->release = BUS1_OFFSET_INVALID;
 	return 0;
@@ -273,7 +302,6 @@ SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 {
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
-	struct bus1_send_args copy __uninitialized;
 	struct bus1_send send __uninitialized;
 	int err;
 
@@ -281,8 +309,8 @@ SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 		return PTR_ERR(peer);
 	if (flags & ~BUS1_SEND_FLAGS)
 		return -EINVAL;
-	err = get_send(&send, &copy, args, size, flags);
-	return err ?: do_send(peer, &copy, &send);
+	err = get_send(&send, args, size, flags);
+	return err ?: do_send(peer, &send);
 }
 
 /**
@@ -299,7 +327,7 @@ struct recv_call {
 	struct bus1_recv_args args;
 };
 
-static int put_data(const struct recv_call *call)
+static __always_inline int put_data(const struct recv_call *call)
 {
 	const struct bus1_recv *recv = &call->recv;
 
@@ -374,7 +402,7 @@ static bool fault_in_result(const struct recv_call *call)
 }
 
 /* Again, as long as only a page of the result was missing: nothing was received. */
-static int recv_next(struct bus1_peer *peer, struct recv_call *call,
+static __always_inline int recv_next(struct bus1_peer *peer, struct recv_call *call,
 		     struct bus1_await *await)
 {
 	unsigned int try = 0;
@@ -428,7 +456,7 @@ static int do_recv(struct bus1_peer *peer, struct recv_call *call)
 }
 
 /* What comes in is the first 48 bytes; the rest is only looked at for its size. */
-static int copy_recv_args(struct bus1_recv_args *to,
+static __always_inline int copy_recv_args(struct bus1_recv_args *to,
 			  const struct bus1_recv_args __user *from, size_t size)
 {
 	if (size != sizeof(*to) || !IS_ALIGNED((unsigned long)from, sizeof(u64)))
@@ -596,9 +624,8 @@ static long restart_call(struct restart_block *restart)
 	return end_call(&call, fd, err);
 }
 
-static int do_call(struct bus1_peer *peer, struct bus1_send *send,
-		   const struct bus1_send_args *send_args,
-		   struct recv_call *call, int fd)
+static __always_inline int do_call(struct bus1_peer *peer, struct bus1_send *send,
+				   struct recv_call *call, int fd)
 {
 	struct bus1_await await __uninitialized, *wait = NULL;
 	int err;
@@ -613,7 +640,7 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 
 	err = check_result(call);
 	if (!err)
-		err = do_send(peer, send_args, send);
+		err = do_send(peer, send);
 	if (err)
 		return err;
 
@@ -623,7 +650,7 @@ static int do_call(struct bus1_peer *peer, struct bus1_send *send,
 	if (wait) {
 		bus1_await_end(wait, peer);
 		call->recv.flags |= BUS1_RECV_REPLY;
-		call->args.reply_id = send_args->reply_id;
+		call->args.reply_id = send->args.reply_id;
 	}
 	return end_call(call, fd, err);
 }
@@ -655,7 +682,6 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	u32 send_flags = flags & U16_MAX, recv_flags = flags >> 16;
 	CLASS(fd, f)(fd);
 	struct bus1_peer *peer = bus1_args_peer(f);
-	struct bus1_send_args send_args __uninitialized;
 	struct bus1_send message __uninitialized;
 	struct recv_call call __uninitialized;
 	int err;
@@ -665,8 +691,8 @@ SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 	if ((send_flags & ~BUS1_CALL_SEND_FLAGS) ||
 	    (recv_flags & ~BUS1_CALL_RECV_FLAGS))
 		return -EINVAL;
-	err = get_send(&message, &send_args, send, send_size, send_flags);
+	err = get_send(&message, send, send_size, send_flags);
 	if (!err)
 		err = get_recv(&call, fd_file(f), recv, recv_size, recv_flags);
-	return err ?: do_call(peer, &message, &send_args, &call, fd);
+	return err ?: do_call(peer, &message, &call, fd);
 }

@@ -50,7 +50,7 @@ static void destroy_nodes(struct bus1_peer *peer)
 	struct bus1_handle *handle;
 	u64 id = 0;
 
-	while ((handle = bus1_handle_after(&peer->space, id))) {
+	while ((handle = bus1_handle_after(peer, id))) {
 		id = handle->id + 1;
 		if (!bus1_handle_is_own(handle) || handle->marked ||
 		    bus1_node_is_dead(handle->node))
@@ -61,73 +61,52 @@ static void destroy_nodes(struct bus1_peer *peer)
 	}
 }
 
-/* What came and was not received is thrown away. */
-static void drop_decided(struct bus1_space *space, struct bus1_reply *reply)
+/* What came and was not received is thrown away, what is still to come is cancelled. */
+static void end_request(struct bus1_peer *peer, struct bus1_reply *reply)
 {
 	struct bus1_message *message = NULL;
+	struct bus1_reply *done = NULL;
 	bool decided;
 
-	spin_lock(&space->data);
+	spin_lock(&peer->data);
 	decided = reply->state == BUS1_REPLY_ANSWERED ||
 		  reply->state == BUS1_REPLY_DROPPED;
 	if (decided) {
 		message = reply->message;
-		bus1_reply_received_locked(reply);
-		bus1_reply_cancelled_locked(reply);
-	}
-	spin_unlock(&space->data);
-	bus1_message_free(message);
-}
-
-/*
- * Returns false for a request that is not committed yet: it stays, and its sender finds
- * the peer as it is then.
- */
-static bool cancel_request(struct bus1_space *space, struct bus1_reply *reply)
-{
-	bool committed;
-
-	spin_lock(&space->data);
-	if (reply->state == BUS1_REPLY_OPEN)
+		done = bus1_reply_received_locked(reply, BUS1_REPLY_CANCELLED);
+	} else if (reply->state == BUS1_REPLY_OPEN) {
 		bus1_cancel_locked(reply);
-	committed = reply->state != BUS1_REPLY_NEW;
-	spin_unlock(&space->data);
-	if (committed)
+	}
+	spin_unlock(&peer->data);
+	if (!decided) {
 		bus1_reply_end(reply);
-	return committed;
+		bus1_reply_forget(reply);
+	}
+	bus1_message_free(message);
+	bus1_reply_free(done);
 }
 
-static void cancel_requests(struct bus1_peer *peer)
+static void end_requests(struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
 	struct bus1_reply *reply;
 	u64 id = 0;
 
-	while ((reply = bus1_reply_awaited_after(space, id))) {
+	while ((reply = bus1_reply_awaited_after(peer, id))) {
 		id = reply->id + 1;
-		if (!cancel_request(space, reply))
-			continue;
-		drop_decided(space, reply);
-		bus1_reply_forget(reply);
+		end_request(peer, reply);
 		cond_resched();
 	}
 }
 
 static void drop_replies(struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
-	struct rb_node *rb = rb_first(&space->owed);
 	struct bus1_reply *reply;
+	struct rb_node *rb;
 
-	while (rb) {
+	while ((rb = rb_first(&peer->owed))) {
 		reply = rb_entry(rb, struct bus1_reply, rb_owed);
-		rb = rb_next(rb);
-		/* If the call that uses it fails, it drops it. */
-		reply->doomed = reply->claimed;
-		if (reply->claimed)
-			continue;
-		bus1_reply_unlink(reply, space);
-		bus1_message_drop_reply(reply, space);
+		bus1_reply_unlink(reply, peer);
+		bus1_message_drop_reply(reply, peer);
 		cond_resched();
 	}
 }
@@ -136,15 +115,15 @@ static void drop_replies(struct bus1_peer *peer)
  * Unlink messages among the entries behind @place, which moves along. Entries of
  * one place are looked at in one go, so that none is passed over.
  */
-static bool unlink_messages(struct bus1_space *space, struct bus1_place *place,
+static bool unlink_messages(struct bus1_peer *peer, struct bus1_place *place,
 			    u64 end, struct list_head *messages)
 {
 	struct bus1_entry *entry, *next;
 	struct bus1_message *message;
 	size_t steps = 0;
 
-	spin_lock(&space->data);
-	entry = bus1_queue_after(&space->queue, place);
+	spin_lock(&peer->data);
+	entry = bus1_queue_after(&peer->queue, place);
 	for (; entry && entry->place.timestamp <= end; entry = next) {
 		if (steps++ >= BUS1_BATCH &&
 		    bus1_place_before(place, &entry->place))
@@ -157,16 +136,18 @@ static bool unlink_messages(struct bus1_space *space, struct bus1_place *place,
 		message = container_of(entry, struct bus1_message, entry);
 		if (message->dest->own.marked)
 			continue;
+		/* Then it is not queued any more, which kept its node. */
+		bus1_node_get(message->dest);
 		bus1_message_dequeued_locked(message);
 		list_add_tail(&entry->link, messages);
 	}
-	spin_unlock(&space->data);
+	spin_unlock(&peer->data);
 	return steps;
 }
 
 static void drop_message(struct bus1_message *message)
 {
-	struct bus1_node *dest = bus1_node_get(message->dest);
+	struct bus1_node *dest = message->dest;
 
 	bus1_message_free(message);
 	bus1_node_forget(dest);
@@ -179,17 +160,16 @@ static void drop_message(struct bus1_message *message)
  */
 static void drop_messages(struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
 	struct bus1_place place = {};
 	struct bus1_message *message, *next;
 	LIST_HEAD(messages);
 	u64 end;
 
-	spin_lock(&space->data);
-	end = space->queue.clock;
-	spin_unlock(&space->data);
+	spin_lock(&peer->data);
+	end = peer->queue.clock;
+	spin_unlock(&peer->data);
 
-	while (unlink_messages(space, &place, end, &messages)) {
+	while (unlink_messages(peer, &place, end, &messages)) {
 		list_for_each_entry_safe(message, next, &messages, entry.link)
 			drop_message(message);
 		INIT_LIST_HEAD(&messages);
@@ -205,13 +185,13 @@ static void release_handles(struct bus1_peer *peer)
 	u64 n;
 	u64 id = 0;
 
-	while ((handle = bus1_handle_after(&peer->space, id))) {
+	while ((handle = bus1_handle_after(peer, id))) {
 		id = handle->id + 1;
 		node = bus1_node_get(handle->node);
 		n = handle->n_user - is_own_live(handle);
 		if (n)
 			bus1_handle_unshow(handle, n);
-		if (node->owner == &peer->space)
+		if (node->owner == peer)
 			bus1_node_forget(node);
 		bus1_node_put(node);
 		cond_resched();
@@ -220,17 +200,16 @@ static void release_handles(struct bus1_peer *peer)
 
 static void release_slices(struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
 	struct bus1_slice *slice;
 	struct rb_node *rb;
 
 	for (;;) {
-		spin_lock(&space->data);
+		spin_lock(&peer->data);
 		rb = rb_first(&peer->pool.published);
 		slice = rb_entry_safe(rb, struct bus1_slice, rb_offset);
 		if (slice)
 			bus1_pool_unpublish(&peer->pool, slice);
-		spin_unlock(&space->data);
+		spin_unlock(&peer->data);
 		if (!slice)
 			break;
 		bus1_message_free(bus1_message_of(slice));
@@ -247,32 +226,31 @@ static void drop_seed(struct bus1_peer *peer)
 /* Gives back the pages that were kept as a cache, if nothing uses the pool. */
 static void trim_pool(struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
 	struct bus1_slice slice = {};
 	bool empty;
 
-	spin_lock(&space->data);
+	spin_lock(&peer->data);
 	empty = peer->pool.file && list_is_singular(&peer->pool.slices);
 	if (empty)
 		bus1_pool_alloc(&peer->pool, &slice, BUS1_POOL_SIZE);
-	spin_unlock(&space->data);
+	spin_unlock(&peer->data);
 	if (!empty)
 		return;
 
 	bus1_pool_truncate(&peer->pool);
-	spin_lock(&space->data);
+	spin_lock(&peer->data);
 	bus1_pool_free(&peer->pool, &slice);
-	spin_unlock(&space->data);
+	spin_unlock(&peer->data);
 }
 
 /* Empty a peer, except for what its seed pins. */
 static void flush_peer(struct bus1_peer *peer)
 {
-	lockdep_assert_held(&peer->space.local);
+	lockdep_assert_held(&peer->local);
 
 	mark_pinned(peer, true);
 	destroy_nodes(peer);
-	cancel_requests(peer);
+	end_requests(peer);
 	drop_messages(peer);
 	drop_replies(peer);
 	release_handles(peer);
@@ -283,44 +261,15 @@ static void flush_peer(struct bus1_peer *peer)
 
 static bool mark_down(struct bus1_peer *peer)
 {
-	struct bus1_space *space = &peer->space;
 	bool first;
 
-	mutex_lock(&space->local);
-	spin_lock(&space->data);
-	first = !space->down;
-	space->down = true;
-	spin_unlock(&space->data);
-	mutex_unlock(&space->local);
+	mutex_lock(&peer->local);
+	spin_lock(&peer->data);
+	first = !peer->down;
+	peer->down = true;
+	spin_unlock(&peer->data);
+	mutex_unlock(&peer->local);
 	return first;
-}
-
-static struct bus1_reply *find_doomed(struct bus1_space *space)
-{
-	struct bus1_reply *reply;
-	struct rb_node *rb;
-
-	for (rb = rb_first(&space->owed); rb; rb = rb_next(rb)) {
-		reply = rb_entry(rb, struct bus1_reply, rb_owed);
-		if (reply->doomed)
-			return bus1_reply_get_busy(reply);
-	}
-	return NULL;
-}
-
-/*
- * Calls that used reply handles meanwhile fail now, and drop them. When a flush
- * returns, what it did has its place, so wait for that.
- */
-static void wait_for_doomed(struct bus1_peer *peer)
-{
-	struct bus1_reply *doomed;
-
-	do {
-		mutex_lock(&peer->space.local);
-		doomed = find_doomed(&peer->space);
-		mutex_unlock(&peer->space.local);
-	} while (doomed && !bus1_reply_wait_free(doomed));
 }
 
 /**
@@ -336,19 +285,18 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	if (!mark_down(peer))
 		return -ESHUTDOWN;
 
-	bus1_space_wake_all(&peer->space);
+	bus1_peer_wake_all(peer);
 
-	mutex_lock(&peer->space.local);
+	mutex_lock(&peer->local);
 	drop_seed(peer);
 	flush_peer(peer);
-	mutex_unlock(&peer->space.local);
-	wait_for_doomed(peer);
+	mutex_unlock(&peer->local);
 
 	bus1_peer_drop_spares(peer);
 	/* Otherwise the last slice that a sender still fills takes it along. */
-	spin_lock(&peer->space.data);
+	spin_lock(&peer->data);
 	file = bus1_pool_detach(&peer->pool);
-	spin_unlock(&peer->space.data);
+	spin_unlock(&peer->data);
 	bus1_pool_put_file(file);
 	return 0;
 }
@@ -358,7 +306,7 @@ static int reset_locked(struct bus1_peer *peer,
 {
 	int err = 0;
 
-	if (peer->space.down)
+	if (peer->down)
 		return -ESHUTDOWN;
 	/* First, since it may fail. An adopted peer gets them from its new user. */
 	if (limits && !(flags & BUS1_RESET_ADOPT))
@@ -389,10 +337,8 @@ int bus1_peer_reset(struct bus1_peer *peer, const struct bus1_peer_limits *limit
 {
 	int err;
 
-	mutex_lock(&peer->space.local);
+	mutex_lock(&peer->local);
 	err = reset_locked(peer, limits, flags);
-	mutex_unlock(&peer->space.local);
-	if (flags & BUS1_RESET_FLUSH)
-		wait_for_doomed(peer);
+	mutex_unlock(&peer->local);
 	return err;
 }

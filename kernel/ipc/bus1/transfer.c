@@ -5,30 +5,28 @@
 
 #include <linux/slab.h>
 
-#include "name.h"
+#include "lookup.h"
+#include "message.h"
 #include "transfer.h"
 
 /**
  * struct gift - one handle that is given
- * @node:	the node; kept by what the giver named, whose @local is held
- * @name:	what the giver named, unless that is a handle
+ * @name:	what the giver named
  * @handle:	the taker's handle, which counts it; NULL of a dead node
  */
 struct gift {
-	struct bus1_node *node;
 	struct bus1_name name;
 	struct bus1_handle *handle;
 };
 
-static __always_inline int show_gift(struct bus1_space *from,
-				     struct bus1_space *to, struct gift *gift,
+static __always_inline int show_gift(struct bus1_peer *to, struct gift *gift,
 				     u64 *id)
 {
 	struct bus1_handle *handle;
 	int err;
 
 	*id = BUS1_HANDLE_INVALID;
-	err = bus1_handle_attach(gift->node, from, to, GFP_KERNEL_ACCOUNT,
+	err = bus1_handle_attach(gift->name.handle->node, to, GFP_KERNEL_ACCOUNT,
 				 false, &handle);
 	if (err || !handle)
 		return err;
@@ -41,31 +39,17 @@ static __always_inline int show_gift(struct bus1_space *from,
 	return 0;
 }
 
-/* A reply handle moves in messages only; what else is no handle may be a new node. */
-static noinline int find_other(struct bus1_space *from, struct gift *gift, u64 id)
+/* A reply handle moves in messages only. */
+static __always_inline int
+find_gift(struct bus1_peer *from, struct gift *gift, u64 id)
 {
-	int err;
+	int err = bus1_lookup(&gift->name, from, id);
 
-	if (bus1_reply_find_owed(from, id))
-		return -EINVAL;
-	err = bus1_name_find(&gift->name, from, id);
-	gift->node = gift->name.node;
-	return err;
+	return gift->name.reply ? -EINVAL : err;
 }
 
 static __always_inline int
-find_gift(struct bus1_space *from, struct gift *gift, u64 id)
-{
-	struct bus1_handle *handle = bus1_handle_find(from, id);
-
-	if (!handle || !handle->n_user)
-		return find_other(from, gift, id);
-	gift->node = handle->node;
-	return 0;
-}
-
-static __always_inline int
-give(struct bus1_space *from, struct bus1_space *to,
+give(struct bus1_peer *from, struct bus1_peer *to,
      struct bus1_transfer *transfer, struct gift *gifts, size_t n)
 {
 	size_t i;
@@ -76,9 +60,9 @@ give(struct bus1_space *from, struct bus1_space *to,
 	for (i = 0; i < n && !err; i++)
 		err = find_gift(from, &gifts[i], transfer->from[i]);
 	for (i = 0; i < n && !err; i++)
-		err = bus1_name_charge(&gifts[i].name);
+		err = bus1_lookup_charge(&gifts[i].name);
 	for (i = 0; i < n && !err; i++)
-		err = show_gift(from, to, &gifts[i], &transfer->to[i]);
+		err = show_gift(to, &gifts[i], &transfer->to[i]);
 	return err ?: transfer->store(transfer);
 }
 
@@ -91,29 +75,28 @@ static __always_inline void finish(struct gift *gifts, size_t n, int err)
 		if (err && gifts[i].handle)
 			bus1_handle_unshow(gifts[i].handle, 1);
 		else if (gifts[i].handle)
-			bus1_node_share(gifts[i].node);
+			bus1_node_share(gifts[i].name.handle->node);
 		if (err)
-			bus1_name_abort(&gifts[i].name);
-		bus1_node_put(gifts[i].name.node);
+			bus1_lookup_abort(&gifts[i].name);
 	}
 }
 
 static __always_inline int
-give_all(struct bus1_space *from, struct bus1_space *to,
+give_all(struct bus1_peer *from, struct bus1_peer *to,
 	 struct bus1_transfer *transfer, struct gift *gifts, size_t n)
 {
 	int err = -ESHUTDOWN;
 
-	bus1_space_lock_two(from, to);
+	bus1_peer_lock_two(from, to);
 	if (!from->down && !to->down) {
 		err = give(from, to, transfer, gifts, n);
 		finish(gifts, n, err);
 	}
-	bus1_space_unlock_two(from, to);
+	bus1_peer_unlock_two(from, to);
 	return err;
 }
 
-static noinline int transfer_many(struct bus1_space *from, struct bus1_space *to,
+static noinline int transfer_many(struct bus1_peer *from, struct bus1_peer *to,
 				  struct bus1_transfer *transfer)
 {
 	struct gift few[4] __uninitialized, *gifts = few;
@@ -150,6 +133,6 @@ int bus1_peer_transfer(struct bus1_peer *from, struct bus1_peer *to,
 
 	/* As most calls: the compiler then has no loops to make. */
 	if (transfer->n == 1)
-		return give_all(&from->space, &to->space, transfer, &gift, 1);
-	return transfer_many(&from->space, &to->space, transfer);
+		return give_all(from, to, transfer, &gift, 1);
+	return transfer_many(from, to, transfer);
 }

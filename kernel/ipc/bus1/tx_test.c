@@ -171,7 +171,7 @@ static void the_last_walker_ends_it(struct kunit *test)
  * All interleavings of a few events on two queues. Most receivers take whatever they
  * can as soon as they can, which is the hardest case: a queue that would give out a
  * lower place later is caught. They postpone what is staged in front, and finish what
- * is fixed, as bus1_peer_peek_locked() does.
+ * is fixed, as bus1_recv_peek_locked() does.
  *
  * Whatever begins after an event is known is a possible reaction to it, by the
  * bus or past it. An event is known once it has been taken anywhere or its call
@@ -376,7 +376,7 @@ static bool is_due(struct world *world, const struct bus1_entry *entry)
 		bus1_tx_is_placed(entry->tx));
 }
 
-/* See bus1_peer_peek_locked(). */
+/* See bus1_recv_peek_locked(). */
 static struct bus1_entry *peek(struct world *world, unsigned int at)
 {
 	struct bus1_queue *queue = &world->queues[at];
