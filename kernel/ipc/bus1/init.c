@@ -38,6 +38,7 @@ static void __init init_sysctls(void)
 
 static int __init bus1_init(void)
 {
+	bus1_pool_mount();
 	bus1_peer_cache_init();
 	bus1_node_cache_init();
 	bus1_handle_cache_init();

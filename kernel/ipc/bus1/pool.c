@@ -22,7 +22,7 @@
  * then. A page that no slice overlaps any more is punched out of the file, except
  * the first BUS1_POOL_CACHE bytes, which stay as a cache, and unless somebody
  * (vmsplice, a direct write) still pins the page: reusing that one would show
- * them the next message.
+ * them the next message. There are no huge pages.
  *
  * Punching sleeps, so it cannot happen under the peer's lock, and a page that is
  * about to be punched must not be given out meanwhile. So a slice that dies becomes
@@ -35,7 +35,9 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/huge_mm.h>
 #include <linux/mm.h>
+#include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/personality.h>
 #include <linux/sched.h>
@@ -142,6 +144,28 @@ static const struct inode_operations pool_inode_ops = {
 	.setattr = refuse_setattr,
 };
 
+/* What pools are files of: a tmpfs of its own, which never has huge pages. */
+static struct vfsmount *pool_mount __ro_after_init;
+
+/**
+ * bus1_pool_mount() - make what pools are files of
+ *
+ * The pages of a pool are given back one by one, and whoever pins one must not pin
+ * another message with it. So the setting for other internal files of shmem, which may
+ * ask for huge pages, is not for these.
+ */
+void __init bus1_pool_mount(void)
+{
+	struct file_system_type *type = get_fs_type("tmpfs");
+
+	if (type)
+		pool_mount = vfs_kern_mount(type, SB_KERNMOUNT, "bus1", NULL);
+	if (IS_ERR_OR_NULL(pool_mount)) {
+		pr_err("bus1: no file system for receive pools, only small messages work\n");
+		pool_mount = NULL;
+	}
+}
+
 /**
  * bus1_pool_prepare() - make sure that a pool has its file
  * @pool:	pool
@@ -155,10 +179,15 @@ int bus1_pool_prepare(struct bus1_pool *pool)
 	if (likely(smp_load_acquire(&pool->file)))
 		return 0;
 
-	file = shmem_kernel_file_setup("bus1", BUS1_POOL_SIZE, VM_NORESERVE);
+	if (unlikely(!pool_mount))
+		return -ENOMEM;
+	file = shmem_file_setup_with_mnt(pool_mount, "bus1", BUS1_POOL_SIZE,
+					 VM_NORESERVE);
 	/* The system may have no more files; whoever sends knows of none. */
 	if (IS_ERR(file))
 		return -ENOMEM;
+	/* As files of shmem are that are not the user's. */
+	file_inode(file)->i_flags |= S_PRIVATE;
 	file->f_op = &pool_file_ops;
 	file_inode(file)->i_fop = &pool_file_ops;
 	file_inode(file)->i_op = &pool_inode_ops;
@@ -246,6 +275,10 @@ static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
 	struct folio *folio;
 
 	folio = filemap_get_folio(pool->file->f_mapping, offset >> PAGE_SHIFT);
+	if (!IS_ERR(folio) && unlikely(folio_contain_hwpoisoned_page(folio))) {
+		folio_put(folio);
+		return ERR_PTR(-EIO);
+	}
 	if (!IS_ERR(folio)) {
 		if (likely(folio_test_uptodate(folio)))
 			return folio;
@@ -274,13 +307,27 @@ static __always_inline struct folio *trylock_page_at(struct bus1_pool *pool,
 	if (likely(folio_trylock(folio))) {
 		/* It may have been freed, and be another's, before we had it. */
 		if (likely(folio->mapping == mapping &&
-			   folio_contains(folio, offset >> PAGE_SHIFT) &&
-			   folio_test_uptodate(folio)))
+			   folio->index == offset >> PAGE_SHIFT &&
+			   folio_test_uptodate(folio) &&
+			   !folio_test_large(folio) && !folio_test_hwpoison(folio)))
 			return folio;
 		folio_unlock(folio);
 	}
 	folio_put(folio);
 	return NULL;
+}
+
+/*
+ * shmem makes huge pages all the same where the administrator forces it to. They become
+ * small ones when they are first written to, unless somebody pins them.
+ */
+static int check_page(struct folio *folio)
+{
+	if (unlikely(folio_contain_hwpoisoned_page(folio)))
+		return -EIO;
+	if (unlikely(folio_test_large(folio)))
+		return split_folio(folio) ? -ENOMEM : -EAGAIN;
+	return folio_test_uptodate(folio) ? 0 : -EAGAIN;
 }
 
 /*
@@ -290,15 +337,19 @@ static __always_inline struct folio *trylock_page_at(struct bus1_pool *pool,
 static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset)
 {
 	struct folio *folio = trylock_page_at(pool, offset);
+	int err;
 
 	while (unlikely(!folio)) {
 		folio = filemap_lock_folio(pool->file->f_mapping,
 					   offset >> PAGE_SHIFT);
-		if (!IS_ERR(folio) && folio_test_uptodate(folio))
-			break;
 		if (!IS_ERR(folio)) {
+			err = check_page(folio);
+			if (!err)
+				break;
 			folio_unlock(folio);
 			folio_put(folio);
+			if (err != -EAGAIN)
+				return ERR_PTR(err);
 		}
 		folio = add_page_at(pool, offset);
 		if (IS_ERR(folio))

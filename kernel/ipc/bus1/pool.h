@@ -63,6 +63,7 @@ struct bus1_pool {
 	struct bus1_slice head;
 };
 
+void bus1_pool_mount(void);
 void bus1_pool_init(struct bus1_pool *pool);
 void bus1_pool_deinit(struct bus1_pool *pool);
 void bus1_pool_truncate(struct bus1_pool *pool);

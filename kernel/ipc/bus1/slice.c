@@ -129,7 +129,8 @@ static bool folio_is_pinned(const struct folio *folio)
 {
 	/* A page that is not on its LRU yet is held by a batch. */
 	return folio_ref_count(folio) >
-	       1 + folio_mapcount(folio) + !folio_test_lru(folio);
+	       folio_nr_pages(folio) + folio_mapcount(folio) +
+	       !folio_test_lru(folio);
 }
 
 /* Whether a page is that lies from @start up to @end. */
