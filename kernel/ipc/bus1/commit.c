@@ -54,32 +54,6 @@ bool bus1_commit_may_skip(u32 flags, int err)
 	       (err == -EHOSTUNREACH || err == -EDQUOT || err == -EXFULL);
 }
 
-/**
- * bus1_commit_one() - commit a message to its one destination
- * @message:	complete message to a node; on success it is the receiver's
- *
- * Return: 0 or -EHOSTUNREACH.
- */
-int bus1_commit_one(struct bus1_message *message)
-{
-	struct bus1_peer *to = message->peer;
-	int err;
-
-	spin_lock(&to->data);
-	err = bus1_node_is_unreachable(message->dest) ? -EHOSTUNREACH : 0;
-	if (likely(!err)) {
-		message->committed = true;
-		bus1_message_enqueued_locked(message);
-		bus1_queue_add(&to->queue, &message->entry,
-			       bus1_message_key(&message->entry));
-		bus1_peer_wake_locked(to);
-	}
-	spin_unlock(&to->data);
-	if (likely(!err))
-		bus1_peer_wake_pollers(to);
-	return err;
-}
-
 static void stage_dest(struct bus1_tx *tx, struct bus1_tx_dest *dest)
 {
 	struct bus1_message *message = dest->message;

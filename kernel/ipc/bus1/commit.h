@@ -54,7 +54,6 @@ struct bus1_multicast {
 };
 
 bool bus1_commit_may_skip(u32 flags, int err);
-int bus1_commit_one(struct bus1_message *message);
 struct bus1_multicast *bus1_multicast_new(struct bus1_dest *dests, size_t n);
 int bus1_multicast_commit(struct bus1_multicast *multicast,
 			  struct bus1_dest *dests, size_t n, u32 flags,
@@ -66,5 +65,31 @@ int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
 void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message);
 int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
 		       bool lost, struct bus1_peer *holder);
+
+/**
+ * bus1_commit_one() - commit a message to its one destination
+ * @message:	complete message to a node; on success it is the receiver's
+ *
+ * Return: 0 or -EHOSTUNREACH.
+ */
+static inline int bus1_commit_one(struct bus1_message *message)
+{
+	struct bus1_peer *to = message->peer;
+	int err;
+
+	spin_lock(&to->data);
+	err = bus1_node_is_unreachable(message->dest) ? -EHOSTUNREACH : 0;
+	if (likely(!err)) {
+		message->committed = true;
+		bus1_message_enqueued_locked(message);
+		bus1_queue_add(&to->queue, &message->entry,
+			       bus1_message_key(&message->entry));
+		bus1_peer_wake_locked(to);
+	}
+	spin_unlock(&to->data);
+	if (likely(!err))
+		bus1_peer_wake_pollers(to);
+	return err;
+}
 
 #endif /* _BUS1_COMMIT_H */

@@ -21,15 +21,12 @@
 #include <linux/bug.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/pid.h>
 #include <linux/sched/mm.h>
 #include <linux/security.h>
 #include <linux/slab.h>
-#include <linux/uidgid.h>
-#include <linux/user_namespace.h>
 #include <net/sock.h>
 
-#include "recv.h"
+#include "deliver.h"
 
 /**
  * struct delivery - a message that is being received
@@ -66,79 +63,6 @@ struct delivery {
 	u32 n_fds;
 	int few_fds[BUS1_INLINE_ITEMS] __aligned(sizeof(u64));
 };
-
-static __always_inline void fill_sender(struct bus1_recv_args *out,
-			const struct bus1_ident *sender)
-{
-	struct user_namespace *ns = current_user_ns();
-
-	/* The number of one that is gone may be another's by now. */
-	out->sender_pid = pid_has_task(sender->pid, PIDTYPE_TGID) ?
-			  pid_vnr(sender->pid) : 0;
-	if (ns == &init_user_ns) {
-		/* It maps every ID to itself. */
-		out->sender_uid = __kuid_val(sender->uid);
-		out->sender_gid = __kgid_val(sender->gid);
-		return;
-	}
-	out->sender_uid = from_kuid_munged(ns, sender->uid);
-	out->sender_gid = from_kgid_munged(ns, sender->gid);
-}
-
-/*
- * What is not needed any more of a message's charge is given back: but for a slice, all
- * that handles do not keep.
- */
-static __always_inline void settle_charge_locked(struct bus1_message *message,
-						 u32 kept, bool slice)
-{
-	struct bus1_quota *quota = &message->peer->quota;
-	struct bus1_amount *charged = &message->charged, left = {};
-
-	charged->of[BUS1_HANDLES] -= kept;
-	if (slice) {
-		left.of[BUS1_SLICES] = charged->of[BUS1_SLICES];
-		left.of[BUS1_BYTES] = charged->of[BUS1_BYTES];
-		charged->of[BUS1_SLICES] = 0;
-		charged->of[BUS1_BYTES] = 0;
-	}
-	bus1_quota_uncharge(quota, message->claim, charged);
-	*charged = left;
-}
-
-/*
- * The last part: it fails only with the store, and then nothing has changed. @done is what
- * is to be passed to bus1_reply_free().
- */
-static __always_inline int
-take_locked(struct bus1_peer *peer, struct bus1_recv *recv,
-	    struct bus1_message *message, struct bus1_reply *reply, u32 kept,
-	    bool slice, struct bus1_reply **done)
-{
-	struct bus1_recv_args *out = recv->out;
-	int err;
-
-	out->type = BUS1_MSG_DATA;
-	out->n_bytes = message->n_bytes;
-	if (reply)
-		out->destination = reply->id;
-	else if (message->dest)
-		out->destination = message->dest->own.id;
-	fill_sender(out, message->spare.sender);
-	err = recv->store(recv);
-	if (unlikely(err))
-		return err;
-	if (reply)
-		*done = bus1_reply_received_locked(reply, BUS1_REPLY_RECEIVED);
-	else if (message->dest)
-		bus1_message_dequeued_locked(message);
-	peer->n_received += reply || message->dest;
-	settle_charge_locked(message, kept, slice);
-	if (slice)
-		bus1_pool_publish(&peer->pool, &message->slice);
-	bus1_peer_wake_locked(peer);
-	return 0;
-}
 
 static int reserve_fd(struct file *file)
 {
@@ -373,20 +297,6 @@ static void settle_message(struct delivery *d)
 		bus1_message_free(message);
 }
 
-static bool fits_buffer(const struct bus1_recv *recv,
-			const struct bus1_message *message)
-{
-	return recv->has_buffer && bus1_message_is_small(message) &&
-	       bus1_message_size(message) <= recv->buffer_size;
-}
-
-static void use_buffer(struct bus1_recv *recv, const struct bus1_message *message)
-{
-	recv->out->flags |= BUS1_MSG_FLAG_INLINE;
-	recv->data = message->data;
-	recv->n_data = bus1_message_size(message);
-}
-
 /* It is paid for since it was sent; while a peer is flushed nobody receives. */
 static int add_slice_locked(struct delivery *d)
 {
@@ -488,12 +398,21 @@ static void undo_delivery(struct delivery *d)
 	d->recv->out->reply = BUS1_HANDLE_INVALID;
 }
 
-/* A message that handles, files or a slice come with. Releases the data lock. */
-static noinline int deliver_prepared_locked(struct bus1_peer *peer,
-					    struct bus1_recv *recv,
-					    struct bus1_message *message,
-					    const struct bus1_place *place,
-					    struct bus1_reply *reply)
+/**
+ * bus1_deliver_prepared_locked() - deliver a message that something comes with
+ * @peer:	as for bus1_deliver_locked()
+ * @recv:	as there
+ * @message:	message with handles, files or a slice
+ * @place:	as there
+ * @reply:	as there
+ *
+ * Return: as bus1_deliver_locked().
+ */
+int bus1_deliver_prepared_locked(struct bus1_peer *peer, struct bus1_recv *recv,
+				 struct bus1_message *message,
+				 const struct bus1_place *place,
+				 struct bus1_reply *reply)
+	__releases(&peer->data)
 {
 	struct delivery delivery = {
 		.peer = peer,
@@ -509,9 +428,9 @@ static noinline int deliver_prepared_locked(struct bus1_peer *peer,
 	if (place)
 		d->place = *place;
 
-	d->inlined = fits_buffer(recv, message);
+	d->inlined = bus1_deliver_fits_buffer(recv, message);
 	if (d->inlined)
-		use_buffer(recv, message);
+		bus1_deliver_use_buffer(recv, message);
 	else if (bus1_message_is_small(message))
 		err = add_slice_locked(d);
 	if (message->slice.size)
@@ -525,7 +444,7 @@ static noinline int deliver_prepared_locked(struct bus1_peer *peer,
 		err = prepare_delivery(d);
 	if (!err) {
 		spin_lock(&peer->data);
-		err = take_locked(peer, recv, message, reply, d->kept,
+		err = bus1_deliver_take_locked(peer, recv, message, reply, d->kept,
 				  !d->inlined && !d->lost, &done);
 		spin_unlock(&peer->data);
 	}
@@ -536,68 +455,4 @@ static noinline int deliver_prepared_locked(struct bus1_peer *peer,
 	bus1_reply_free(done);
 	settle_message(d);
 	return 0;
-}
-
-/* As most messages are: nothing has to be prepared. Releases the data lock. */
-static int deliver_plain_locked(struct bus1_peer *peer, struct bus1_recv *recv,
-				struct bus1_message *message,
-				struct bus1_reply *reply)
-{
-	struct bus1_node *dest = message->dest;
-	struct bus1_reply *asks = message->asks, *done = NULL;
-	bool keep = false;
-	int err;
-
-	use_buffer(recv, message);
-	if (asks) {
-		bus1_reply_show(asks, peer);
-		recv->out->reply = asks->handle;
-	}
-	err = take_locked(peer, recv, message, reply, 0, false, &done);
-	if (likely(!err)) {
-		/* It is the receiver's now, and nothing is left but memory. */
-		message->asks = NULL;
-		keep = bus1_message_keep_locked(message);
-	}
-	spin_unlock(&peer->data);
-
-	if (unlikely(err)) {
-		if (asks)
-			bus1_reply_unlink(asks, peer);
-		recv->out->reply = BUS1_HANDLE_INVALID;
-		return err;
-	}
-	if (unlikely(!keep))
-		bus1_message_free(message);
-	if (dest && unlikely(!bus1_node_is_live(dest)))
-		bus1_node_forget(dest);
-	if (unlikely(done))
-		bus1_reply_free(done);
-	return 0;
-}
-
-/**
- * bus1_deliver_locked() - hand a message to its receiver
- * @peer:	receiver, whose @local and @data are held; @data is released
- * @recv:	how; @recv->out is cleared, but for the flags
- * @message:	a seed's copy, or a message, or a reply, that waits to be received
- * @place:	its place, or NULL for a seed
- * @reply:	the reply that @message is, or NULL; may be gone afterwards
- *
- * Return: 0; -ERANGE, -EMFILE or -ENFILE, with what the message needs in
- * @recv->out; -EFAULT if the store failed; -ENOMEM. On failure nothing was
- * received.
- */
-int bus1_deliver_locked(struct bus1_peer *peer, struct bus1_recv *recv,
-			struct bus1_message *message,
-			const struct bus1_place *place, struct bus1_reply *reply)
-	__releases(&peer->data)
-{
-	lockdep_assert_held(&peer->local);
-	lockdep_assert_held(&peer->data);
-
-	if (likely(!(message->n_handles | message->n_fds) &&
-		   fits_buffer(recv, message)))
-		return deliver_plain_locked(peer, recv, message, reply);
-	return deliver_prepared_locked(peer, recv, message, place, reply);
 }

@@ -81,14 +81,9 @@ static inline u64 bus1_shape_size(const struct bus1_shape *shape)
 struct bus1_message {
 	struct bus1_spare spare;
 	struct bus1_entry entry;
-	struct bus1_slice slice;
 	struct bus1_peer *peer;
 	struct bus1_node *dest;
-	struct bus1_tx_dest *tx_dest;
-	struct list_head staged;
-	bool committed;
 	struct bus1_reply *asks;
-	struct list_head moved;
 	struct bus1_claim *claim;
 	struct bus1_amount charged;
 	u64 n_bytes;
@@ -96,11 +91,16 @@ struct bus1_message {
 	u32 n_handles;
 	u32 n_moved;
 	u32 n_fds;
+	bool committed;
 	bool fds_charged;
 	bool plain;
+	u8 data[BUS1_INLINE_MAX] __aligned(sizeof(u64));
+	struct list_head moved;
+	struct bus1_tx_dest *tx_dest;
+	struct list_head staged;
+	struct bus1_slice slice;
 	struct bus1_handle **handles;
 	struct file **files;
-	u8 data[BUS1_INLINE_MAX] __aligned(sizeof(u64));
 };
 
 void bus1_message_cache_init(void);

@@ -43,21 +43,21 @@
  * @destroyed:	the notice of its node's end; the holder's @data
  */
 struct bus1_handle {
-	struct bus1_node *node;
-	struct bus1_peer *holder;
-	struct rb_node rb_holder;
 	union {
 		struct rb_node rb_id;
 		struct hlist_node zombie;
 	};
 	u64 id;
-	u64 n_refs;
 	u64 n_user;
-	struct bus1_claim *claim;
+	struct bus1_node *node;
+	struct bus1_peer *holder;
 	bool marked;
 	bool charged;
 	bool keep;
 	u8 step;
+	struct rb_node rb_holder;
+	u64 n_refs;
+	struct bus1_claim *claim;
 	struct bus1_entry destroyed;
 };
 
@@ -95,21 +95,21 @@ struct bus1_handle {
  */
 struct bus1_node {
 	struct kref ref;
-	struct bus1_peer *owner;
-	struct bus1_tx tx;
 	bool sealed;
 	bool quiet;
-	struct rb_root holders;
-	struct hlist_head zombies;
-	u64 n_refs;
-	struct list_head staged;
-	size_t n_queued;
-	struct bus1_entry released;
 	bool listed;
 	bool shared;
 	bool based;
 	bool flushed;
+	struct bus1_peer *owner;
+	size_t n_queued;
 	struct bus1_handle own;
+	u64 n_refs;
+	struct rb_root holders;
+	struct hlist_head zombies;
+	struct list_head staged;
+	struct bus1_entry released;
+	struct bus1_tx tx;
 };
 
 void bus1_node_cache_init(void);

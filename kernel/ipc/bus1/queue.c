@@ -77,8 +77,14 @@ void bus1_queue_init(struct bus1_queue *queue)
 	queue->n_entries = 0;
 }
 
-/* Equal places keep the order of insertion: one transaction's array order. */
-static void link_entry(struct bus1_queue *queue, struct bus1_entry *entry)
+/**
+ * bus1_queue_link() - link an entry that has its place
+ * @queue:	queue
+ * @entry:	entry that is in no queue
+ *
+ * Equal places keep the order of insertion: one transaction's array order.
+ */
+void bus1_queue_link(struct bus1_queue *queue, struct bus1_entry *entry)
 {
 	struct rb_node **link = &queue->entries.rb_root.rb_node;
 	struct rb_node *parent = NULL;
@@ -123,23 +129,6 @@ static void unlink_entry(struct bus1_queue *queue, struct bus1_entry *entry)
 }
 
 /**
- * bus1_queue_insert() - put an entry where it belongs
- * @queue:	queue
- * @entry:	entry that is in no queue
- * @place:	a place that was given on @queue, now or earlier
- */
-void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
-		       const struct bus1_place *place)
-{
-	if (WARN_ON_ONCE(bus1_entry_queued(entry)))
-		return;
-
-	entry->place = *place;
-	link_entry(queue, entry);
-	queue->n_committed++;
-}
-
-/**
  * bus1_queue_stage() - stage an entry (step S)
  * @queue:	queue
  * @entry:	entry that is in no queue
@@ -155,7 +144,7 @@ void bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
 
 	entry->place.timestamp = queue->clock + 1;
 	entry->place.key = key;
-	link_entry(queue, entry);
+	bus1_queue_link(queue, entry);
 }
 
 /* Nothing may stand behind it yet: then it stays where it is. */
@@ -171,7 +160,7 @@ static void relink_entry(struct bus1_queue *queue, struct bus1_entry *entry,
 	}
 	unlink_entry(queue, entry);
 	entry->place = place;
-	link_entry(queue, entry);
+	bus1_queue_link(queue, entry);
 }
 
 /**

@@ -5,6 +5,7 @@
 #ifndef _BUS1_QUEUE_H
 #define _BUS1_QUEUE_H
 
+#include <linux/bug.h>
 #include <linux/list.h>
 #include <linux/rbtree.h>
 #include <linux/types.h>
@@ -78,8 +79,7 @@ struct bus1_queue {
 void bus1_queue_init(struct bus1_queue *queue);
 bool bus1_place_before(const struct bus1_place *a, const struct bus1_place *b);
 
-void bus1_queue_insert(struct bus1_queue *queue, struct bus1_entry *entry,
-		       const struct bus1_place *place);
+void bus1_queue_link(struct bus1_queue *queue, struct bus1_entry *entry);
 void bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
 		      unsigned long key);
 void bus1_queue_postpone(struct bus1_queue *queue, struct bus1_entry *entry,
@@ -138,6 +138,24 @@ static inline u64 bus1_queue_tick(struct bus1_queue *queue)
 {
 	queue->clock += 2;
 	return queue->clock;
+}
+
+/**
+ * bus1_queue_insert() - put an entry where it belongs
+ * @queue:	queue
+ * @entry:	entry that is in no queue
+ * @place:	a place that was given on @queue, now or earlier
+ */
+static inline void bus1_queue_insert(struct bus1_queue *queue,
+				     struct bus1_entry *entry,
+				     const struct bus1_place *place)
+{
+	if (WARN_ON_ONCE(bus1_entry_queued(entry)))
+		return;
+
+	entry->place = *place;
+	bus1_queue_link(queue, entry);
+	queue->n_committed++;
 }
 
 /**

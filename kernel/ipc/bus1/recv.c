@@ -40,8 +40,8 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 
+#include "deliver.h"
 #include "destroy.h"
-#include "recv.h"
 
 /* The notice of a handle that its holder released meanwhile is for nobody. */
 static bool is_deliverable(const struct bus1_entry *entry)
@@ -285,7 +285,8 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 	set_active_memcg(old);
 	if (!err) {
 		spin_lock(&peer->data);
-		err = bus1_deliver_locked(peer, recv, message, NULL, NULL);
+		err = bus1_deliver_prepared_locked(peer, recv, message, NULL,
+						   NULL);
 	}
 	if (err)
 		bus1_message_free(message);

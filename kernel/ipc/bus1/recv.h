@@ -44,8 +44,5 @@ int bus1_await_begin(struct bus1_await *await, struct bus1_peer *peer, u64 id);
 int bus1_await_reply(struct bus1_await *await, struct bus1_peer *peer,
 		     struct bus1_recv *recv);
 void bus1_await_end(struct bus1_await *await, struct bus1_peer *peer);
-int bus1_deliver_locked(struct bus1_peer *peer, struct bus1_recv *recv,
-			struct bus1_message *message,
-			const struct bus1_place *place, struct bus1_reply *reply);
 
 #endif /* _BUS1_RECV_H */

@@ -107,6 +107,7 @@ struct bus1_reply *bus1_reply_new(struct bus1_peer *requester)
 	if (!reply)
 		return NULL;
 	bus1_entry_init(&reply->entry, BUS1_ENTRY_REPLY);
+	INIT_LIST_HEAD(&reply->moved);
 	reply->requester = bus1_peer_get(requester);
 	return reply;
 }
@@ -132,13 +133,11 @@ void bus1_reply_init(struct bus1_reply *reply, u64 id)
 	reply->charged = false;
 	reply->await = NULL;
 	reply->handed = false;
-	INIT_LIST_HEAD(&reply->moved);
 	reply->handle = BUS1_HANDLE_INVALID;
 	reply->marked = false;
 	reply->gone = false;
 	reply->noticed = false;
 	reply->size = 0;
-	bus1_entry_init(&reply->entry, BUS1_ENTRY_REPLY);
 }
 
 /**

@@ -87,32 +87,32 @@ struct bus1_await {
  *		cancelled, in the holder's. That peer's @data
  */
 struct bus1_reply {
-	unsigned int ref;
 	struct bus1_peer *requester;
+	unsigned int ref;
+	enum bus1_reply_state state;
 	u64 id;
+	struct bus1_message *message;
+	struct bus1_await *await;
+	struct bus1_peer *holder;
+	struct bus1_tx *move;
+	bool filling;
+	bool charged;
+	bool handed;
+	bool marked;
+	bool awaited_marked;
+	bool gone;
+	bool noticed;
+	struct bus1_place place;
+	u64 size;
 	u64 max_bytes;
 	u32 max_handles;
 	u32 max_fds;
 	struct rb_node rb_awaited;
-	bool awaited_marked;
-	enum bus1_reply_state state;
-	struct bus1_peer *holder;
-	struct bus1_tx *move;
-	struct bus1_peer *target;
-	bool filling;
-	struct bus1_message *message;
-	bool charged;
-	struct bus1_await *await;
-	bool handed;
-	struct bus1_place place;
 	struct rb_node rb_owed;
-	struct list_head moved;
-	u32 index;
 	u64 handle;
-	bool marked;
-	bool gone;
-	bool noticed;
-	u64 size;
+	struct bus1_peer *target;
+	u32 index;
+	struct list_head moved;
 	struct bus1_entry entry;
 };
 
@@ -203,7 +203,9 @@ static inline struct bus1_reply *bus1_reply_put_locked(struct bus1_reply *reply)
 
 	if (--reply->ref)
 		return NULL;
-	if (requester->spare_reply || requester->down)
+	/* One that was cancelled was another kind of entry. */
+	if (requester->spare_reply || requester->down ||
+	    reply->entry.type != BUS1_ENTRY_REPLY)
 		return reply;
 	requester->spare_reply = reply;
 	return NULL;

@@ -109,16 +109,20 @@ static __always_inline int find_destination(struct job *job, struct span span,
 		return err;
 	job->created |= name->created;
 	if (unlikely(name->reply)) {
-		if (!may_use_replies(*job) || (job->send->flags & BUS1_SEND_REPLY))
+		if (!may_use_replies(*job) || (job->send->flags & BUS1_SEND_REPLY)) {
+			name->reply = NULL;
 			return -EINVAL;
+		}
 		dest->to = name->reply->requester;
 		return 0;
 	}
 	dest->to = name->handle->node->owner;
 	if (span.n_dests == 1)
 		return 0;
-	if (name->handle->marked)
+	if (name->handle->marked) {
+		name->handle = NULL;
 		return -ENOTUNIQ;
+	}
 	name->handle->marked = true;
 	return 0;
 }

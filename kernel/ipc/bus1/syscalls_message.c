@@ -50,7 +50,7 @@ static int check_reply_args(const struct bus1_send_args *args, u32 flags)
 	return 0;
 }
 
-static int check_send_args(const struct bus1_send_args *args, u32 flags)
+static __always_inline int check_send_args(const struct bus1_send_args *args, u32 flags)
 {
 	bool seed = flags & BUS1_SEND_SEED;
 	int err = 0;
@@ -478,7 +478,7 @@ fault:
 	return -EFAULT;
 }
 
-static int get_recv(struct recv_call *call, struct file *file,
+static __always_inline int get_recv(struct recv_call *call, struct file *file,
 		    struct bus1_recv_args __user *args, size_t size, u32 flags)
 {
 	int err;
