@@ -147,7 +147,7 @@ int bus1_peer_reset(int fd, uint64_t max_slices, uint64_t max_handles,
 /**
  * bus1_handle_transfer() - give handles to another peer that one holds
  * @src_fd:	the peer that has the handles
- * @dst_fd:	the peer that gets them; -1: the same
+ * @dst_fd:	the peer that gets them; may be the same
  * @src:	@n handle IDs of @src_fd; with BUS1_HANDLE_FLAG_NEW in one, a
  *		node of that ID is made
  * @dst:	@n handle IDs of @dst_fd, written; BUS1_HANDLE_INVALID for a

@@ -25,7 +25,7 @@ int first_node(int peer, uint64_t node)
 {
 	uint64_t source = node | BUS1_HANDLE_FLAG_NEW, id;
 
-	return bus1_handle_transfer(peer, -1, &source, &id, 1, 0);
+	return bus1_handle_transfer(peer, peer, &source, &id, 1, 0);
 }
 
 /* A peer that has nothing but a handle to @node. */

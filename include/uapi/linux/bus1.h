@@ -82,7 +82,7 @@
 #define BUS1_DESTROY_RELEASE_HANDLES	(1U << 0)
 
 /* bus1_send(); flags of send and of receive stay below bit 16 */
-/** BUS1_SEND_CONTINUE - skip destinations that refuse */
+/** BUS1_SEND_CONTINUE - skip destinations that refuse, or cannot be one */
 #define BUS1_SEND_CONTINUE		(1U << 0)
 /** BUS1_SEND_SEED - make this message the seed of the sending peer */
 #define BUS1_SEND_SEED			(1U << 1)

@@ -44,14 +44,29 @@
 /**
  * bus1_commit_may_skip() - whether a send goes on without a destination
  * @flags:	BUS1_SEND_*
- * @err:	why the destination was refused
+ * @err:	why the destination was refused, or cannot be one
+ *
+ * With BUS1_SEND_CONTINUE no receiver can keep a message from the others: not by being
+ * gone or full, not by its limits, and not by how its handle came to the sender.
  *
  * Return: true if it does.
  */
 bool bus1_commit_may_skip(u32 flags, int err)
 {
-	return (flags & BUS1_SEND_CONTINUE) &&
-	       (err == -EHOSTUNREACH || err == -EDQUOT || err == -EXFULL);
+	if (!(flags & BUS1_SEND_CONTINUE))
+		return false;
+	switch (err) {
+	case -EHOSTUNREACH:
+	case -EDQUOT:
+	case -EXFULL:
+	case -EMSGSIZE:
+	case -ENXIO:
+	case -ENOTUNIQ:
+	case -EINVAL:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static void stage_dest(struct bus1_tx *tx, struct bus1_tx_dest *dest)

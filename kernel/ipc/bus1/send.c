@@ -135,6 +135,8 @@ static __always_inline int find_destinations(struct job *job, struct span span)
 	for (i = 0; i < span.n_dests && !err; i++) {
 		err = find_destination(job, span, i);
 		job->dests[i].error = err;
+		if (unlikely(err) && bus1_commit_may_skip(job->send->flags, err))
+			err = 0;
 	}
 	for (j = 0; span.n_dests > 1 && j < i; j++)
 		if (job->dests[j].name.handle)
@@ -330,6 +332,9 @@ static __always_inline int build(struct job *job, struct span span)
 	int err = 0;
 
 	for (i = 0; i < span.n_dests && !err; i++) {
+		/* It was skipped when it was looked up. */
+		if (unlikely(job->dests[i].error))
+			continue;
 		err = build_message(job, &job->dests[i], span);
 		if (unlikely(err))
 			err = refuse(job->send->flags, &job->dests[i], err);

@@ -230,7 +230,7 @@ static int transfer_many(struct bus1_peer *from, struct bus1_peer *to,
 /**
  * sys_bus1_handle_transfer() - give handles from one peer to another
  * @src_fd:	peer that gives
- * @dst_fd:	peer that takes, or -1 for the same
+ * @dst_fd:	peer that takes; may be the same
  * @src:	handles of @src_fd
  * @dst:	filled with the handles of @dst_fd
  * @n:		how many
@@ -247,7 +247,7 @@ SYSCALL_DEFINE6(bus1_handle_transfer, int, src_fd, int, dst_fd,
 		unsigned int, flags)
 {
 	CLASS(fd, src_f)(src_fd);
-	CLASS(fd, dst_f)(dst_fd == -1 ? src_fd : dst_fd);
+	CLASS(fd, dst_f)(dst_fd);
 	struct bus1_peer *from = bus1_args_peer(src_f), *to = bus1_args_peer(dst_f);
 	u64 few_from[BUS1_FEW] __uninitialized;
 	u64 few_to[BUS1_FEW] __uninitialized;

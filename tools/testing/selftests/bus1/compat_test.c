@@ -162,12 +162,15 @@ TEST_F(compat, handles_keep_all_64_bits)
 	EXPECT_EQ(-ENXIO, CALL(handle_release, self->b, m->out, 2, 0, 0, 0));
 }
 
-TEST_F(compat, transfer_to_minus_one_is_the_same_peer)
+TEST_F(compat, transfer_to_minus_one_is_ebadf)
 {
 	struct arena *m = self->m;
 
 	m->x[0] = self->s.h;
-	EXPECT_EQ(0, CALL(handle_transfer, self->b, -1, m->x, m->out, 1, 0));
+	EXPECT_EQ(-EBADF, CALL(handle_transfer, self->b, -1, m->x, m->out, 1,
+			       0));
+	EXPECT_EQ(0, CALL(handle_transfer, self->b, self->b, m->x, m->out, 1,
+			  0));
 	EXPECT_EQ(self->s.h, m->out[0]);
 }
 

@@ -196,14 +196,68 @@ TEST_F(deliver, continue_succeeds_even_if_nobody_gets_it)
 	EXPECT_EQ(0, query(self->fd).n_sent);
 }
 
-TEST_F(deliver, continue_does_not_forgive_emsgsize)
+/* No receiver can keep a message from the others, whatever it does. */
+TEST_F(deliver, continue_skips_who_has_lowered_its_limits)
 {
 	struct bus1_peer_limits l = limits_keep();
+	int i;
 
 	l.max_inflight_bytes = 8;
 	ASSERT_EQ(0, sys_reset(self->p[1].fd, &l, sizeof(l), 0));
 	EXPECT_EQ(-EMSGSIZE, send_with_errors(self->fd, self->h, N_RECV,
-					      self->err, BUS1_SEND_CONTINUE));
+					      self->err, 0));
+	ASSERT_EQ(0, send_with_errors(self->fd, self->h, N_RECV, self->err,
+				      BUS1_SEND_CONTINUE));
+	for (i = 0; i < N_RECV; i++) {
+		EXPECT_EQ(i == 1 ? -EMSGSIZE : 0, self->err[i]);
+		EXPECT_EQ(i != 1, got_hello(&self->p[i]));
+	}
+}
+
+TEST_F(deliver, continue_skips_who_is_named_again)
+{
+	__u64 to[N_RECV + 1];
+	int i;
+
+	memcpy(to, self->h, sizeof(*to) * N_RECV);
+	to[N_RECV] = to[1];
+	EXPECT_EQ(-ENOTUNIQ, send_with_errors(self->fd, to, N_RECV + 1,
+					      self->err, 0));
+	ASSERT_EQ(0, send_with_errors(self->fd, to, N_RECV + 1, self->err,
+				      BUS1_SEND_CONTINUE));
+	for (i = 0; i < N_RECV; i++) {
+		EXPECT_EQ(0, self->err[i]);
+		EXPECT_TRUE(got_hello(&self->p[i]));
+		EXPECT_EQ(0, query(self->p[i].fd).n_queued);
+	}
+	EXPECT_EQ(-ENOTUNIQ, self->err[N_RECV]);
+	EXPECT_EQ(N_RECV, query(self->fd).n_sent);
+}
+
+TEST_F(deliver, continue_skips_handles_that_are_gone)
+{
+	int i;
+
+	ASSERT_EQ(0, release_one(self->fd, self->h[2]));
+	EXPECT_EQ(-ENXIO, send_with_errors(self->fd, self->h, N_RECV, self->err,
+					   0));
+	ASSERT_EQ(0, send_with_errors(self->fd, self->h, N_RECV, self->err,
+				      BUS1_SEND_CONTINUE));
+	for (i = 0; i < N_RECV; i++) {
+		EXPECT_EQ(i == 2 ? -ENXIO : 0, self->err[i]);
+		if (i != 2)
+			EXPECT_TRUE(got_hello(&self->p[i]));
+	}
+}
+
+TEST_F(deliver, continue_does_not_forgive_what_the_sender_does_wrong)
+{
+	__u64 to[2] = { self->h[0], 0x1000 | BUS1_HANDLE_FLAG_NEW };
+
+	ASSERT_EQ(0, send_with_errors(self->fd, to, 2, self->err, 0));
+	ASSERT_TRUE(got_hello(&self->p[0]));
+	EXPECT_EQ(-EEXIST, send_with_errors(self->fd, to, 2, self->err,
+					    BUS1_SEND_CONTINUE));
 	EXPECT_EQ(0, query(self->p[0].fd).n_queued);
 }
 

@@ -236,7 +236,7 @@ TEST_F(destroy, with_release_drops_one_reference_only)
 {
 	struct bus1_recv_args r;
 
-	ASSERT_EQ(self->id, connect_peers(self->a, self->id, -1));
+	ASSERT_EQ(self->id, connect_peers(self->a, self->id, self->a));
 	ASSERT_EQ(0, sys_destroy(self->a, &self->id, 1,
 				 BUS1_DESTROY_RELEASE_HANDLES));
 	EXPECT_EQ(-EAGAIN, recv_msg(&self->s.a, &r));
@@ -277,7 +277,7 @@ TEST_F(destroy, id_can_be_used_again_once_it_is_gone)
 static int use_again(int fd, __u64 id, __u64 *out)
 {
 	id |= NEW;
-	return sys_transfer(fd, -1, &id, out, 1, 0);
+	return sys_transfer(fd, fd, &id, out, 1, 0);
 }
 
 TEST_F(destroy, id_is_taken_while_a_message_is_addressed_to_it)

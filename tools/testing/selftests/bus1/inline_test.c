@@ -133,7 +133,7 @@ TEST_F(small, every_size_arrives_whole)
 	static const size_t fds[] = { 0, 1, 3, 4, 5, 64, 65 };
 	size_t n, i, j;
 
-	ASSERT_EQ(0x100, connect_new(self->b, 0x100, -1));
+	ASSERT_EQ(0x100, connect_new(self->b, 0x100, self->b));
 	for (i = 0; i < 7; i++)
 		for (j = 0; j < 7; j++)
 			for (n = 0; n <= MAX + 2; n += n == 9 ? 236 : 1)
@@ -151,7 +151,7 @@ TEST_F(small, buffer_that_is_too_small_is_not_used)
 	size_t i;
 	__u64 size;
 
-	ASSERT_EQ(0x100, connect_new(self->b, 0x100, -1));
+	ASSERT_EQ(0x100, connect_new(self->b, 0x100, self->b));
 	for (i = 0; i < 6; i++) {
 		size = slice_size(sizes[i], 0, 0);
 		EXPECT_EQ('b', pass(self, sizes[i], 0, 0, size));
@@ -228,7 +228,7 @@ TEST_F(small, buffer_that_cannot_be_written_keeps_the_message)
 	struct state old;
 	int i, fd = STDOUT_FILENO, n_fds = count_fds();
 
-	ASSERT_EQ(0x100, connect_new(self->b, handle, -1));
+	ASSERT_EQ(0x100, connect_new(self->b, handle, self->b));
 	ASSERT_EQ(0, send_full(self->b, &self->s.h, 1, "kept", 4, &handle, 1,
 			       &fd, 1, 0));
 	state_get(self->a, &old);
@@ -421,7 +421,7 @@ TEST_F(small, new_handle_stays_charged_to_its_sender)
 	struct usage now = self->at_a;
 	__u64 id;
 
-	ASSERT_EQ(0x100, connect_new(self->b, handle, -1));
+	ASSERT_EQ(0x100, connect_new(self->b, handle, self->b));
 	ASSERT_EQ(0, send_handles(self->b, self->s.h, &handle, 1));
 	ASSERT_EQ(0, send_handles(self->b, self->s.h, &handle, 1));
 	ASSERT_EQ(0, recv_into(self->pa, &self->r, self->buffer, MAX, 0));
@@ -480,7 +480,7 @@ TEST_F(small, seed_is_read_into_the_buffer_as_often_as_one_likes)
 	struct usage then;
 	int i;
 
-	ASSERT_EQ(0x100, connect_new(self->a, own, -1));
+	ASSERT_EQ(0x100, connect_new(self->a, own, self->a));
 	ASSERT_EQ(0, send_full(self->a, NULL, 0, "seed", 4, &own, 1, NULL, 0,
 			       BUS1_SEND_SEED));
 	EXPECT_EQ(0, fdinfo_value(self->a, "pool", 0));

@@ -278,7 +278,7 @@ static inline void *transfer_run(void *arg)
 	struct scene *s = arg;
 	__u64 from = any_node(s), to;
 
-	s->beside_result = sys_transfer(s->innocent.fd, -1, &from, &to, 1, 0);
+	s->beside_result = sys_transfer(s->innocent.fd, s->innocent.fd, &from, &to, 1, 0);
 	return NULL;
 }
 

@@ -264,7 +264,7 @@ static void kill_check(struct __test_metadata *_metadata,
 	EXPECT_TRUE(are_waiting(self->shared.fd, 0));
 	EXPECT_EQ(0, flush(self->shared.fd));
 	EXPECT_TRUE(peer_is_clean(self->shared.fd));
-	ASSERT_EQ(0, sys_transfer(self->shared.fd, -1, &id, &id, 1, 0));
+	ASSERT_EQ(0, sys_transfer(self->shared.fd, self->shared.fd, &id, &id, 1, 0));
 	ASSERT_EQ(0, send_bytes(self->shared.fd, NODE, "again", 5));
 	ASSERT_EQ(0, sys_recv(self->shared.fd, &r, sizeof(r),
 			      BUS1_RECV_NONBLOCK));
@@ -286,7 +286,7 @@ TEST_F_TIMEOUT(kill, leaves_nothing_behind, 300)
 	long bytes;
 	pid_t child;
 
-	ASSERT_EQ(0, sys_transfer(self->shared.fd, -1, &id, &id, 1, 0));
+	ASSERT_EQ(0, sys_transfer(self->shared.fd, self->shared.fd, &id, &id, 1, 0));
 	bytes = leak_bytes();
 	for (round = 0; round < rounds; round++) {
 		STORE(self->running, 0);

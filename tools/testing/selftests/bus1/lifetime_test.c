@@ -163,7 +163,7 @@ static int take_step(struct _test_data_lifetime *self, enum step step)
 		err = sys_recv(fd, &r, sizeof(r), 0);
 		return err == -EAGAIN ? 0 : err;
 	case TRANSFER:
-		err = sys_transfer(fd, -1, &id, &out, 1, 0);
+		err = sys_transfer(fd, fd, &id, &out, 1, 0);
 		break;
 	case TRANSFER_AWAY:
 		err = sys_transfer(fd, self->other, &id, &out, 1, 0);

@@ -206,7 +206,7 @@ TEST_F(peer, disconnected_is_eshutdown_in_every_call)
 	EXPECT_EQ(-ESHUTDOWN, sys_reset(a, NULL, 0, BUS1_RESET_FLUSH));
 	EXPECT_EQ(-ESHUTDOWN, sys_transfer(a, b, &id, &out, 1, 0));
 	EXPECT_EQ(-ESHUTDOWN, sys_transfer(b, a, &self->s.h, &out, 1, 0));
-	EXPECT_EQ(-ESHUTDOWN, sys_transfer(a, -1, &id, &out, 1, 0));
+	EXPECT_EQ(-ESHUTDOWN, sys_transfer(a, a, &id, &out, 1, 0));
 	EXPECT_EQ(-ESHUTDOWN, release_one(a, id));
 	EXPECT_EQ(-ESHUTDOWN, destroy_one(a, id));
 	EXPECT_EQ(-ESHUTDOWN, slice_release_one(a, 0));
@@ -236,7 +236,7 @@ TEST_F(peer, disconnected_comes_after_what_is_wrong_with_the_arguments)
 	ASSERT_EQ(0, sys_disconnect(a, 0));
 	EXPECT_EQ(-EFAULT, sys_query(a, NULL, info_size, 0));
 	EXPECT_EQ(-EFAULT, sys_reset(a, NULL, 32, 0));
-	EXPECT_EQ(-EFAULT, sys_transfer(a, -1, NULL, &out, 1, 0));
+	EXPECT_EQ(-EFAULT, sys_transfer(a, a, NULL, &out, 1, 0));
 	EXPECT_EQ(-EMSGSIZE, sys_release(a, &out, 1025, 0));
 	EXPECT_EQ(-EFAULT, sys_destroy(a, NULL, 1, 0));
 	EXPECT_EQ(-EFAULT, sys_send(a, NULL, BUS1_SEND_ARGS_SIZE_VER0, 0));

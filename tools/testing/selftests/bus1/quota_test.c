@@ -388,7 +388,7 @@ TEST_F(quota, says_enobufs_when_it_is_the_callers_own_limit)
 	ASSERT_EQ(0, set_limit(self->s1.fd, HANDLES, 2));
 	state_get(self->s1.fd, &before);
 	EXPECT_EQ(-ENOBUFS, send_handles(self->s1.fd, self->to1, nodes, 2));
-	EXPECT_EQ(-ENOBUFS, sys_transfer(self->s1.fd, -1, nodes, out, 2, 0));
+	EXPECT_EQ(-ENOBUFS, sys_transfer(self->s1.fd, self->s1.fd, nodes, out, 2, 0));
 	EXPECT_TRUE(state_same(self->s1.fd, &before));
 	EXPECT_EQ(0, send_handles(self->s1.fd, self->to1, nodes, 1));
 }

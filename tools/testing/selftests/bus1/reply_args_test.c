@@ -129,7 +129,7 @@ TEST_F(request, has_a_name_that_no_new_node_can_have)
 
 	ASSERT_EQ(0, SEND(0));
 	trio_get(&self->t, &self->old);
-	EXPECT_EQ(-EEXIST, sys_transfer(self->client, -1, &id, &out, 1, 0));
+	EXPECT_EQ(-EEXIST, sys_transfer(self->client, self->client, &id, &out, 1, 0));
 	EXPECT_EQ(-EEXIST, sys_transfer(self->client, self->server, &id, &out,
 					1, 0));
 	EXPECT_EQ(-EEXIST, send_empty(self->client, id));
@@ -161,7 +161,7 @@ TEST_F(request, names_no_handle)
 	EXPECT_EQ(-ENXIO, send_handles(self->client, self->to[0], &id, 1));
 	EXPECT_EQ(-ENXIO, sys_transfer(self->client, self->server, &id, &out,
 				       1, 0));
-	EXPECT_EQ(-ENXIO, sys_transfer(self->client, -1, &id, &out, 1, 0));
+	EXPECT_EQ(-ENXIO, sys_transfer(self->client, self->client, &id, &out, 1, 0));
 	EXPECT_EQ(-ENXIO, release_one(self->client, id));
 	self->args.reply_id = 0x6000;
 	self->args.ptr_destinations = to_u64(&id);
@@ -326,10 +326,11 @@ TEST_F(handle, is_the_only_destination)
 	EXPECT_TRUE(r == -EINVAL || r == -ENOTUNIQ);
 }
 
-TEST_F(handle, is_no_destination_with_continue)
+TEST_F(handle, is_passed_over_as_a_destination_with_continue)
 {
-	EXPECT_EQ(-EINVAL, send_multi(self->server, &self->h, 1, "x", 1,
-				      BUS1_SEND_CONTINUE));
+	EXPECT_EQ(0, send_multi(self->server, &self->h, 1, "x", 1,
+				BUS1_SEND_CONTINUE));
+	EXPECT_EQ(1, owed(self->server));
 }
 
 TEST_F(handle, is_no_destination_of_a_request)
@@ -376,7 +377,7 @@ TEST_F(handle, is_not_transferred_to_the_same_peer)
 	__u64 out = 0;
 	int fd = dup(self->server);
 
-	EXPECT_EQ(-EINVAL, sys_transfer(self->server, -1, &self->h, &out, 1, 0));
+	EXPECT_EQ(-EINVAL, sys_transfer(self->server, self->server, &self->h, &out, 1, 0));
 	EXPECT_EQ(-EINVAL, sys_transfer(self->server, self->server, &self->h,
 					&out, 1, 0));
 	EXPECT_EQ(-EINVAL, sys_transfer(self->server, fd, &self->h, &out, 1, 0));

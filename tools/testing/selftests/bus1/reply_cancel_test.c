@@ -44,7 +44,7 @@ TEST_F(cancel, gives_budget_and_name_back_at_once)
 	TAKE();
 	EXPECT_EQ(0, CANCEL());
 	EXPECT_TRUE(usage_is_and(self->client, &self->t.at_client, 1));
-	EXPECT_EQ(0, sys_transfer(self->client, -1, &id, &out, 1, 0));
+	EXPECT_EQ(0, sys_transfer(self->client, self->client, &id, &out, 1, 0));
 	/* And one for the node. */
 	EXPECT_EQ(self->t.at_client.handles + 2,
 		  query(self->client).used_handles);

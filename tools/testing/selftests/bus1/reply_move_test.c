@@ -372,7 +372,7 @@ TEST_F(letter, is_the_only_way)
 					0));
 	EXPECT_EQ(-EINVAL, sys_transfer(self->server, self->worker, h, out, 2,
 					0));
-	EXPECT_EQ(-EINVAL, sys_transfer(self->server, -1, h, out, 1, 0));
+	EXPECT_EQ(-EINVAL, sys_transfer(self->server, self->server, h, out, 1, 0));
 	/* Nor goes one in a reply, whatever was paid for. */
 	to = connect_peers(self->server, NODE, self->worker);
 	ASSERT_EQ(0, ask_for(self->worker, to, ASKED, ROOM, 2, 0));

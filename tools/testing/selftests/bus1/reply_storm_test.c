@@ -39,7 +39,7 @@ static void connect_all(struct _test_data_storm *s, int owner)
 	__u64 id = NODE | NEW, out;
 	int i;
 
-	sys_transfer(s->peer[owner].fd, -1, &id, &out, 1, 0);
+	sys_transfer(s->peer[owner].fd, s->peer[owner].fd, &id, &out, 1, 0);
 	for (i = 0; i < PEERS; i++)
 		STORE(&s->to[i][owner], connect_peers(s->peer[owner].fd, NODE,
 						      s->peer[i].fd));

@@ -27,6 +27,30 @@ FIXTURE_TEARDOWN(reply)
 #define EXPECT_NEXT(type, id)					\
 	EXPECT_TRUE(next_is(&self->t.client, type, id))
 
+TEST_F(reply, handle_keeps_a_multicast_with_continue_from_nobody)
+{
+	__u64 to[2] = { INVALID, self->t.to_worker };
+	__s32 err[2] = { 1, 1 };
+	struct bus1_send_args a = {
+		.ptr_destinations = to_u64(to),
+		.n_destinations = 2,
+		.ptr_errors = to_u64(err),
+	};
+
+	ASSERT_EQ(0, ASK(0x1000));
+	to[0] = take(&self->t.server);
+	ASSERT_NE(INVALID, to[0]);
+	EXPECT_EQ(-EINVAL, send_args(self->server, &a, 0));
+	EXPECT_EQ(0, send_args(self->server, &a, BUS1_SEND_CONTINUE));
+	EXPECT_EQ(-EINVAL, err[0]);
+	EXPECT_EQ(0, err[1]);
+	EXPECT_EQ(1, drain(&self->t.worker));
+	EXPECT_EQ(1, owed(self->server));
+	EXPECT_EQ(0, send_empty(self->server, to[0]));
+	EXPECT_NEXT(BUS1_MSG_DATA, 0x1000);
+	EXPECT_IDLE();
+}
+
 TEST_F(reply, handle_comes_with_the_request_alone)
 {
 	ASSERT_EQ(0, send_bytes(self->client, self->t.to_server, "x", 1));
@@ -372,10 +396,10 @@ TEST_F(dropped, gives_the_name_back_once_read)
 	ASSERT_EQ(0, ask(fd, self->t.to_server, ASKED + 16));
 	drop(&self->t.server, variant->way);
 	EXPECT_EQ(-ESTALE, destroy_one(fd, ASKED));
-	EXPECT_EQ(-EEXIST, sys_transfer(fd, -1, &id, &out, 1, 0));
+	EXPECT_EQ(-EEXIST, sys_transfer(fd, fd, &id, &out, 1, 0));
 	drain(&self->t.client);
 	EXPECT_EQ(-ENXIO, destroy_one(fd, ASKED));
-	EXPECT_EQ(0, sys_transfer(fd, -1, &id, &out, 1, 0));
+	EXPECT_EQ(0, sys_transfer(fd, fd, &id, &out, 1, 0));
 }
 
 /* A peer that asks itself. */

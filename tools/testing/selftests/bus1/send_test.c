@@ -300,7 +300,6 @@ TEST_F(send, same_destination_twice_is_enotuniq)
 	self->args[0].ptr_destinations = to_u64(d);
 	self->args[0].n_destinations = 3;
 	EXPECT_EQ(-ENOTUNIQ, SEND(0));
-	EXPECT_EQ(-ENOTUNIQ, SEND(BUS1_SEND_CONTINUE));
 	EXPECT_NOTHING_CHANGED();
 }
 
@@ -325,7 +324,7 @@ TEST_F(send, unknown_destinations_are_enxio)
 	for (i = 0; i < 6; i++) {
 		self->args[0].ptr_destinations = to_u64(&bad[i]);
 		EXPECT_EQ(-ENXIO, SEND(0));
-		EXPECT_EQ(-ENXIO, SEND(BUS1_SEND_CONTINUE));
+		EXPECT_EQ(0, SEND(BUS1_SEND_CONTINUE));
 	}
 	EXPECT_NOTHING_CHANGED();
 }
@@ -450,7 +449,7 @@ TEST_F(send, payload_larger_than_the_receiver_may_hold_is_emsgsize)
 	state_get(self->a, &self->sa);
 	self->vec = (struct iovec){ buf, 129 };
 	EXPECT_EQ(-EMSGSIZE, SEND(0));
-	EXPECT_EQ(-EMSGSIZE, SEND(BUS1_SEND_CONTINUE));
+	EXPECT_EQ(0, SEND(BUS1_SEND_CONTINUE));
 	EXPECT_NOTHING_CHANGED();
 	self->vec.iov_len = 128;
 	EXPECT_EQ(0, SEND(0));
@@ -482,7 +481,7 @@ TEST_F(send, to_a_receiver_with_no_room_for_anybody_is_exfull)
 		own[i] = (0x8000 + 8 * i) | NEW;
 	l.max_handles = 8;
 	ASSERT_EQ(0, sys_reset(self->a, &l, sizeof(l), 0));
-	ASSERT_EQ(0, sys_transfer(self->a, -1, own, own, 7, 0));
+	ASSERT_EQ(0, sys_transfer(self->a, self->a, own, own, 7, 0));
 	state_get(self->a, &self->sa);
 	self->args[0].ptr_handles = to_u64(&self->h);
 	self->args[0].n_handles = 1;

@@ -204,7 +204,7 @@ TEST_F(spare, message_is_sent_whole_with_items_in_a_page_behind)
 	struct got first, g;
 	int fd;
 
-	ASSERT_EQ(0, sys_transfer(self->s.fd, -1, &id, &handle, 1, 0));
+	ASSERT_EQ(0, sys_transfer(self->s.fd, self->s.fd, &id, &handle, 1, 0));
 	for (pages = 1; pages < 5; pages++)
 		for (vecs = 1; vecs <= 3; vecs++)
 			for (kind = 1; kind <= 3; kind++) {

@@ -145,7 +145,7 @@ TEST_F(trap, trap_07_handles_are_bounded_before_they_are_made)
 	ASSERT_EQ(0, sys_reset(self->b, &l, sizeof(l), 0));
 	state_get(self->a, &sa);
 	state_get(self->b, &sb);
-	EXPECT_EQ(-ENOBUFS, sys_transfer(self->b, -1, x, out, BUS1_HANDLE_MAX,
+	EXPECT_EQ(-ENOBUFS, sys_transfer(self->b, self->b, x, out, BUS1_HANDLE_MAX,
 					 0));
 	EXPECT_EQ(-ENOBUFS, send_handles(self->b, self->s.h, x,
 					 BUS1_HANDLE_MAX));
@@ -153,7 +153,7 @@ TEST_F(trap, trap_07_handles_are_bounded_before_they_are_made)
 				      NULL, 0, NULL, 0, 0));
 	EXPECT_TRUE(state_same(self->a, &sa));
 	EXPECT_TRUE(state_same(self->b, &sb));
-	EXPECT_EQ(0, sys_transfer(self->b, -1, x, out, BUS1_HANDLE_MAX - 1,
+	EXPECT_EQ(0, sys_transfer(self->b, self->b, x, out, BUS1_HANDLE_MAX - 1,
 				  0));
 }
 

@@ -339,7 +339,7 @@ class Calls(Bus):
 
     def op_transfer(self, label, args, res):
         src = self.peer(args.get('src'))
-        dst = src if args['dst'] in ('none', 'bad') else self.peer(args['dst'])
+        dst = self.peer(args.get('dst'))
         bad = set() if src and dst else {'EBADF'}
         errors = self.array_errors(args, 'sptr')
         if num(args, 'flags'):

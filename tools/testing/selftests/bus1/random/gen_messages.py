@@ -168,13 +168,16 @@ class MessageMoves(Base):
     def move_call_request(self):
         return self.one("call", own=0.2, recv=self.recv_args(), request=True)
 
-    def multicast_dests(self, peer):
+    def multicast_dests(self, peer, flags):
         d = self.dice
         dests, targets = [], []
         for _ in range(d.between(2, 5)):
             text, node = self.destination(peer, 0.05, 0.15)
-            if (text in dests or node in targets) and d.chance(0.95):
+            again = text in dests or node in targets
+            if again and d.chance(0.6 if flags else 0.95):
                 continue
+            if flags and d.chance(0.1):
+                text, node = "0x%x" % d.pick((0x999, 0x7f3, 0x2000)), None
             dests.append(text)
             targets.append(node)
         return dests, targets
@@ -185,10 +188,9 @@ class MessageMoves(Base):
                               (p.handles and p.nodes))
         if not peer:
             return False
-        dests, targets = self.multicast_dests(peer)
-        args, cargo = self.message(peer, dests,
-                                   d.weighted(((0, 5), (CONTINUE, 4))),
-                                   targets, d.chance(0.3))
+        flags = d.weighted(((0, 5), (CONTINUE, 4)))
+        dests, targets = self.multicast_dests(peer, flags)
+        args, cargo = self.message(peer, dests, flags, targets, d.chance(0.3))
         args["errors"] = d.weighted(((1, 9), (0, 1)))
         # A reply handle goes to one destination alone.
         if self.put("send", peer, args) and not cargo[1]:

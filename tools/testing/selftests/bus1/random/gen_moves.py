@@ -84,7 +84,7 @@ class HandleMoves(Base):
             text, node = self.own_id(src, None)
             ids.append(text)
             nodes.append(node)
-        name = dst.name if src is not dst or d.chance(0.5) else "none"
+        name = dst.name
         if self.add("transfer", {
                 "src": src.name, "dst": name,
                 "ids": ",".join(ids), "n": len(ids),

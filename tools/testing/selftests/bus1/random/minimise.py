@@ -92,7 +92,6 @@ def sources(line, results):
     fd = line.args.get("fd")
     if line.op == "transfer":
         dst = line.args.get("dst")
-        dst = line.args.get("src") if dst == "none" else dst
         for i, value in enumerate(results.get("out", "-").split(",")):
             found.append((dst, value, "@%d.t%d" % (line.label, i)))
     elif line.op in ("recv", "call"):

@@ -201,7 +201,7 @@ class ModelTest(unittest.TestCase):
     def test_owner_reference(self):
         self.both(self.PAIR, array('release', 'p0', '0x10', '-EBUSY'),
                   array('release', 'p0', '0x10'))
-        self.good(*self.PAIR, transfer('p0', 'none', '0x10', '0x10'),
+        self.good(*self.PAIR, transfer('p0', 'p0', '0x10', '0x10'),
                   array('release', 'p0', '0x10'),
                   array('release', 'p0', '0x10', '-EBUSY'))
 
@@ -308,7 +308,7 @@ class ModelTest(unittest.TestCase):
     def test_continue(self):
         start = opened('p0', limits='1,keep,keep,keep') + opened('p1') + [
             transfer('p0', 'p1', '0x14', '0x103'),
-            transfer('p1', 'none', '0x24', '0x20')]
+            transfer('p1', 'p1', '0x24', '0x20')]
         start[0] = opened('p0', limits='2,keep,keep,keep')[0]
         full = start + [send('p1', '0x103')]
         self.both(full, send('p1', '0x103,0x20', flags=1, err='-54,0'),
@@ -359,7 +359,7 @@ class ModelTest(unittest.TestCase):
     def test_overtake(self):
         start = self.PAIR + [
             ask('p1', '0x103', '0x40'), got('p0', '0x10', at=3, reply='0x100b'),
-            transfer('p1', 'none', '0x24', '0x20'), send('p1', '0x20'),
+            transfer('p1', 'p1', '0x24', '0x20'), send('p1', '0x20'),
             send('p0', '0x100b')]
         fetch = dict(args='req=0x40', rflags='0x20', at=7)
         self.both(start, [got('p1', '0x40', flags='0x2', over=1, **fetch),
@@ -384,7 +384,7 @@ class ModelTest(unittest.TestCase):
                    send('p0', '0x103', handles='0x100b,0x100b')])
         self.both(start, transfer('p0', 'p2', '0x100b', ret='-EINVAL'),
                   [transfer('p0', 'p2', '0x100b', '0x200b'),
-                   transfer('p0', 'none', '0x100b', '0x100b'),
+                   transfer('p0', 'p0', '0x100b', '0x100b'),
                    transfer('p0', 'p2', '0x100b', ret='-ENXIO')])
 
     def test_close_drops(self):
@@ -508,7 +508,7 @@ class ModelTest(unittest.TestCase):
                     array('slices', 'p0', '0x0', '-ENXIO')]])
 
     def test_call_waits_for_its_reply(self):
-        start = self.PAIR + [transfer('p1', 'none', '0x24', '0x20'),
+        start = self.PAIR + [transfer('p1', 'p1', '0x24', '0x20'),
                              send('p1', '0x20')]
         line = send('p1', '0x103', op='call', flags=4,
                     more='reply_id=0x40 reply_bytes=8 max_offset=0x1000')
@@ -518,12 +518,14 @@ class ModelTest(unittest.TestCase):
     def test_continue_too_large(self):
         start = opened('p0', limits='keep,keep,64,keep') + opened('p1') + [
             transfer('p0', 'p1', '0x14', '0x103')]
-        self.both(start, send('p1', '0x103', '40', flags=1, ret='-EMSGSIZE'),
-                  send('p1', '0x103', '40', flags=1, err='-90'))
+        self.both(start, send('p1', '0x103', '40', flags=1, err='-90'),
+                  send('p1', '0x103', '40', flags=1, ret='-EMSGSIZE'))
+        self.both(start, send('p1', '0x999', '40', flags=1, err='-6'),
+                  send('p1', '0x999', '40', flags=1, ret='-ENXIO'))
 
     def test_flush_keeps_one_count(self):
         start = opened('p0') + [send('p0', '-', flags=2, handles='0x14'),
-                                transfer('p0', 'none', '0x10', '0x10')]
+                                transfer('p0', 'p0', '0x10', '0x10')]
         self.both(start, array('release', 'p0', '0x10'),
                   array('release', 'p0', '0x10', '-EBUSY'))
         self.both(start + [reset('p0', '0x1')],

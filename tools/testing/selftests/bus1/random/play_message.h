@@ -39,7 +39,7 @@ static int arg_fd(const struct step *st, const char *key, struct slot **slot)
 	out(" %s=%s", key, val);
 	if (*slot)
 		return slot_fd(*slot);
-	if (!strcmp(val, "bad") || (!strcmp(val, "none") && *key == 'd'))
+	if (!strcmp(val, "bad"))
 		return -1;
 	if (!strcmp(val, "null"))
 		return fd_null;

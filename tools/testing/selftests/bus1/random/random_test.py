@@ -25,7 +25,7 @@ def items(entry, separator=","):
 
 
 VALUES = {
-    "slot": PEER, "fd": FD, "src": FD, "dst": FD[:-1] + "|none)",
+    "slot": PEER, "fd": FD, "src": FD, "dst": FD,
     "flags": HEX, "size": NUMBER, "rsize": NUMBER, "tail": "1", "rtail": "1",
     "limits": r"(none|(keep|\d+)(,(keep|\d+)){3})", "ids": items(NAME),
     "dests": items(NAME), "handles": items(NAME), "vecs": items(NUMBER, "+"),
@@ -159,7 +159,7 @@ class MinimiseTest(unittest.TestCase):
         found, _ = self.minimise([
             lambda c: c.op == "send" and c.args["dests"] != "-",
             lambda c: c.op == "send" and "fds" in c.args and
-            c.args["fds"] != "-" and int(c.args["flags"], 16) & 16])
+            c.args["fds"] != "-" and int(c.args["flags"], 16) & 16], seed=5)
         self.assertEqual(len(found), 2)
         self.assertEqual(found[0].args["dests"].count(","), 0)
         self.assertEqual(found[0].args["flags"], "0x0")
@@ -195,7 +195,7 @@ class MinimiseTest(unittest.TestCase):
 
     TRACE = """# seed 1 abi x86_64 pid 1 uid 0 gid 0
 1 open slot=p0 limits=none flags=0x0 -> ret=0
-2 transfer src=p0 dst=none ids=0xc n=1 flags=0x0 -> ret=0 out=0x8
+2 transfer src=p0 dst=p0 ids=0xc n=1 flags=0x0 -> ret=0 out=0x8
 # 3 skipped
 4 send fd=p0 dests=0x8 nd=1 handles=0x8,0x14 nh=2 flags=0x8 -> ret=0 err=-
 5 recv fd=p0 req=0x0 release=0x0 flags=0x4 -> ret=0 type=1 off=0x40 handles=0x8,0x10 reply=0xb
@@ -206,7 +206,7 @@ class MinimiseTest(unittest.TestCase):
     def test_explicit(self):
         lines = minimise.parse(
             "1 open slot=p0 limits=none flags=0x0\n"
-            "2 transfer src=p0 dst=none ids=0x8* n=1 flags=0x0\n"
+            "2 transfer src=p0 dst=p0 ids=0x8* n=1 flags=0x0\n"
             "3 release fd=p0 ids=r0? n=1 flags=0x0\n"
             "4 send fd=p0 dests=h0? nd=1 handles=0x8*,0x14 nh=2 flags=0x8\n"
             "5 recv fd=p0 req=0x0 release=0x0 flags=0x4\n"

@@ -15,7 +15,10 @@ CONTINUE, SEED, REPLY, WITH_HANDLES, WITH_FDS = 1, 2, 4, 8, 16
 MAX_RW_COUNT = 0x7ffff000
 PAYLOAD_MAX = (1 << 20)          # what the player has
 ERR_FILL = 0x5a5a5a5a
-SKIPPED = {'EHOSTUNREACH', 'EDQUOT', 'EXFULL'}
+REFUSED = {'EHOSTUNREACH', 'EDQUOT', 'EXFULL'}
+# What is about one destination, and not a mistake in the call itself.
+MISNAMED = {'ENXIO', 'ENOTUNIQ', 'EINVAL'}
+SKIPPED = REFUSED | MISNAMED | {'EMSGSIZE'}
 
 
 def err_list(text):
@@ -107,8 +110,13 @@ class Sending(Receiving):
         """Destinations, then handles, in array order (section 7)."""
         for i, ident in enumerate(s.dest_ids):
             errors = s.dest_errors[i]
-            s.dests.append(self.resolve(peer, ident, s.new, errors))
-            s.wrong |= errors
+            dest = self.resolve(peer, ident, s.new, errors)
+            if s.flags & CONTINUE:
+                dest = self.skip_misnamed(s, dest, errors)
+                s.wrong |= errors - MISNAMED
+            else:
+                s.wrong |= errors
+            s.dests.append(dest)
         for ident in s.handle_ids:
             s.handles.append(self.resolve(peer, ident, s.new, s.wrong))
         known = [d for d in s.dests if d]
@@ -120,6 +128,14 @@ class Sending(Receiving):
             if s.reply_id in s.new or peer.id_in_use(s.reply_id):
                 s.wrong.add('EEXIST')
         self.reply_handle_errors(s)
+
+    def skip_misnamed(self, s, dest, errors):
+        """With CONTINUE a destination that cannot be one is passed over."""
+        if isinstance(dest, Request):
+            errors.add('EINVAL')
+        elif dest and dest in s.dests:
+            errors.add('ENOTUNIQ')
+        return None if errors else dest
 
     def reply_handle_errors(self, s):
         """A reply handle: one destination, once, no CONTINUE..."""
@@ -177,6 +193,9 @@ class Sending(Receiving):
         """Each destination in turn; refused ones charge nothing."""
         user = peer.ident[1]
         for i, dest in enumerate(s.dests):
+            if not dest:
+                s.refused[i] = set(s.dest_errors[i])
+                continue
             s.refused[i] = self.refusal(peer, dest, s, user)
             if not s.refused[i] and isinstance(dest, Node):
                 self.take_charge(s, dest.owner, user, s.message_cost)
@@ -294,7 +313,7 @@ class Sending(Receiving):
         ret = res.get('ret', '0').lstrip('-')
         blamed = any(ret in (s.refused[i] | s.dest_errors[i])
                      for i in range(len(errs)))
-        if failed and blamed and ret in SKIPPED and number(ret) not in named:
+        if failed and blamed and ret in REFUSED and number(ret) not in named:
             raise Mismatch('the cause in err', 'err=' + res['err'])
 
     # -- what a send does
