@@ -31,7 +31,9 @@
  * placed, needs no lock: if the destruction comes first in this queue, its
  * notice was in front and has been taken out, after it was placed; if it comes later,
  * it does not matter whether its place is known yet.
- *
+ */
+
+/**
  * DOC: cancelling
  *
  * A cancelled request is an event with one receiver: whoever has the reply handle then.

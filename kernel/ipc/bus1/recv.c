@@ -23,7 +23,9 @@
  *
  *	lock; add; n_coming is 1: pick nobody; unlock
  *					lock; n_coming 1 -> 0; look: pick another; unlock
- *
+ */
+
+/**
  * DOC: awaiting
  *
  * A thread registers for a reply, with the request that asks for it or later by its
