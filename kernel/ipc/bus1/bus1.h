@@ -24,8 +24,8 @@
  * slice
  *	the part of the receiver's pool that a message lies in
  * request
- *	a message that has paid for a reply: to its sender an ID of its own
- *	choosing
+ *	a message that has paid for a reply; its sender knows it by an ID of its
+ *	own choosing
  * reply
  *	what becomes of a request: one message back, or a notice that none will
  *	come, or neither if the requester does not want it any more
@@ -38,11 +38,11 @@
  * place
  *	where an event stands in the order that all peers agree on
  * claimant
- *	a user, as somebody who holds a part of a receiver's resources
+ *	a user, seen as the holder of a part of a receiver's resources
  *
- * Rooms, from the bottom. A file includes headers of its own room and of lower
- * floors only, and calls no function of a higher one, which scripts/check-layers of the
- * repository checks::
+ * The rooms, from the bottom up. A file includes headers of its own room and of lower
+ * floors only, and calls no function of a higher one; scripts/check-layers of the
+ * repository checks that::
  *
  *	1	limits		numbers and masks
  *	2	queue		order of entries
@@ -72,21 +72,23 @@
  *
  * From the outside in:
  *
- * 1. &struct bus1_peer.local, a mutex: a peer's own calls on its handles, its
- *    seed and its published slices. A send holds it from the look-up to the commit. The
- *    second of two is only tried for, and nobody takes more than two.
+ * 1. &struct bus1_peer.local, a mutex: serialises a peer's own calls on its handles, its
+ *    seed and its published slices. A send holds it from the look-up to the commit. Of
+ *    two peers' mutexes the second is only tried for, and nobody takes more than two.
  * 2. The memory-management locks that writing into a pool takes (page locks,
- *    reclaim). Nothing of bus1 is taken below them.
- * 3. &struct bus1_peer.data, a spin lock: what other peers touch. Never two.
- * 4. The locks of the scheduler, which a blocked receiver is woken under, and, with none of
- *    the above but @local, those of wait queues and ucounts_lock, each a leaf.
+ *    reclaim). No lock of bus1 is taken under them.
+ * 3. &struct bus1_peer.data, a spin lock: protects what other peers touch. Two of
+ *    these are never held at once.
+ * 4. The locks of the scheduler, under which a blocked receiver is woken, and
+ *    ucounts_lock. They are leaves. So are the locks of wait queues, which are taken with
+ *    none of the above held but @local.
  *
- * User memory is only touched with page faults on while none of these is held.
+ * User memory is touched with page faults on only while none of these is held.
  *
- * No wait crosses peers: whoever is held up by a transaction, a destruction or a
- * cancellation that somebody else began finishes it (tx.c, commit.c, destroy.c). Nothing of
- * it depends on who began it having the processor. What is left to wait for is one's own
- * peer's mutex, and messages.
+ * No wait crosses peers: a call that is held up by a transaction, a destruction or a
+ * cancellation that somebody else began finishes it (tx.c, commit.c, destroy.c). So it
+ * does not matter whether the author gets the processor. All that a call waits for is
+ * the mutex of its own peer, and messages.
  */
 
 #endif /* _BUS1_H */

@@ -6,14 +6,14 @@
 /**
  * DOC: commit
  *
- * Here messages are complete: what is left is to give all of them their place.
+ * The messages are complete, and what is left is to give each of them its place.
  * With one receiver that is one step, with several a transaction, see queue.c,
- * "order", and tx.c. A node that is not live refuses; from then on that cannot change.
+ * "order", and tx.c. A node that is not live refuses, then and for ever.
  *
- * Only the sender stages and fixes. Until it has fixed the timestamp, whoever is held
- * up takes the message back (bus1_commit_kick_locked()): who destroys its
- * destination, or cancels a request whose reply handle it moves. Everybody else
- * postpones it, or finishes it once it is fixed::
+ * Only the sender stages and fixes. Until it has fixed the timestamp, a destroyer of the
+ * destination, or a canceller of a request whose reply handle moves, takes the message
+ * back (bus1_commit_kick_locked()). A receiver postpones it. Once it is fixed, all
+ * of them finish it::
  *
  *	sender				destroyer of the destination
  *	stage
@@ -23,18 +23,18 @@
  * or::
  *
  *	stage; cmpxchg
- *					lock; DYING; REFUSED; word is fixed: STAGED; unlock
+ *					lock; DYING; REFUSED; fixed: STAGED; unlock
  *					move all entries
  *
- * REFUSED is stored before the word is touched, so a sender whose cmpxchg does not fail
- * because of it has seen it. What it saw may be taken back, so what became of each
- * destination is only read in the end, after the receiver's lock was taken once more.
+ * REFUSED is stored before the word is touched, so a sender whose cmpxchg succeeds all
+ * the same has seen it. It may be taken back afterwards. So what became of each
+ * destination is read only at the end, after the receiver's lock was taken once more.
  *
  * A receiver that goes down ends its nodes first, and so gets rid of what is staged.
  *
- * What is sent to a reply handle is written into the message that the requester paid for.
- * Nothing is charged, and so nothing of the requester's can refuse it: when there is
- * no memory for its pages, the reply is dropped.
+ * A reply is written into the message that the requester paid for. Nothing is charged,
+ * so nothing of the requester's can refuse it. If there is no memory for its pages, the
+ * reply is dropped.
  */
 
 #include <linux/slab.h>
@@ -113,8 +113,8 @@ static void unstage_locked(struct bus1_tx_dest *dest)
  * @message:	message that is staged at its receiver, whose @data is held
  * @err:	what its sender is told
  *
- * Return: true, and it is its sender's again; false if its transaction is fixed, and the
- * caller is to help.
+ * Return: true if it belongs to its sender again; false if its transaction is fixed, and
+ * the caller is to help.
  */
 bool bus1_commit_kick_locked(struct bus1_message *message, int err)
 {
@@ -218,7 +218,7 @@ struct bus1_multicast *bus1_multicast_new(struct bus1_dest *dests, size_t n)
 	return multicast;
 }
 
-/* Returns 1 once it is fixed, 0 if nobody is left, or why a destination refused. */
+/* Returns 1 once it is fixed, 0 if no destination is left, or the error of one. */
 static int fix_dests(struct bus1_multicast *multicast, u32 flags)
 {
 	struct bus1_tx_dest *dest;
@@ -241,7 +241,7 @@ static int fix_dests(struct bus1_multicast *multicast, u32 flags)
 	return 1;
 }
 
-/* Whoever kicked a message still holds the lock, perhaps. */
+/* The lock is needed for a refused one, too: its kicker may still hold it. */
 static void give_up_dest(struct bus1_tx_dest *dest)
 {
 	struct bus1_peer *to = dest->node->owner;
@@ -257,8 +257,8 @@ static void give_up_dest(struct bus1_tx_dest *dest)
 /**
  * bus1_multicast_commit() - commit a message to all its destinations
  * @multicast:	what bus1_multicast_new() returned for @dests; may be gone afterwards
- * @dests:	destinations; those without a message are passed over. What is
- *		delivered belongs to its receiver then; what is not stays here
+ * @dests:	destinations; those without a message are passed over. A message that is
+ *		delivered belongs to its receiver then; others stay here
  * @n:		how many
  * @flags:	BUS1_SEND_*
  * @n_sent:	set to the number of deliveries
@@ -301,7 +301,7 @@ int bus1_multicast_commit(struct bus1_multicast *multicast,
 			++*n_sent;
 		} else if (dest->step == BUS1_STEP_REFUSED && !refused) {
 			dests[i].error = dest->error;
-			/* Of a send that fails, the first is told. */
+			/* If the send fails, only the first one is told. */
 			refused = fixed < 0;
 		}
 		dest++;
@@ -312,13 +312,13 @@ int bus1_multicast_commit(struct bus1_multicast *multicast,
 
 /**
  * bus1_answer_begin() - begin to write a reply
- * @reply:	reply whose handle the caller has; its @local is held until the end
- * @shape:	what is to come
- * @message:	what to fill; bus1_message_set_sender() is to follow
+ * @reply:	reply whose handle the calling peer has; its @local is held until the end
+ * @shape:	what the reply is to consist of
+ * @message:	set to what to fill; bus1_message_set_sender() is to follow
  *
  * Return: 0, and bus1_answer_commit() or bus1_answer_abort() is to follow; -EXFULL,
- * and the same follows, if the requester, who is being flushed, has no room for it now;
- * -EMSGSIZE if it is more than was paid for; -EHOSTUNREACH if the reply was
+ * and the same is to follow, if the pool of the requester is being emptied and has no
+ * room now; -EMSGSIZE if it is more than was paid for; -EHOSTUNREACH if the reply was
  * cancelled or the requester is gone.
  */
 int bus1_answer_begin(struct bus1_reply *reply, const struct bus1_shape *shape,
@@ -381,8 +381,8 @@ void bus1_answer_abort(struct bus1_reply *reply, struct bus1_message *message)
  * bus1_answer_commit() - send a reply
  * @reply:	reply; used up on success, and may be gone
  * @message:	complete message; on success it is the requester's
- * @lost:	whether there was no memory for it: then it is dropped
- * @holder:	who has the reply handle; its @local is held
+ * @lost:	whether there was no memory for it, so that it is dropped
+ * @holder:	peer that has the reply handle; its @local is held
  *
  * Return: 0; or -EHOSTUNREACH and bus1_answer_abort() is to follow.
  */
@@ -400,21 +400,21 @@ int bus1_answer_commit(struct bus1_reply *reply, struct bus1_message *message,
 	}
 	bus1_reply_unlink(reply, holder);
 	reply->filling = false;
-	/* Also of what is lost: what it carries is dropped as if unread. */
+	/* Even if it is lost: what it carries is dropped as if it was not read. */
 	message->committed = true;
 	if (unlikely(lost)) {
 		bus1_message_uncharge_locked(message, &message->charged);
 		reply->message = NULL;
 		bus1_reply_arrive_locked(reply, BUS1_REPLY_DROPPED, 0);
 	} else {
-		/* The handle that the reply was goes with what is not needed. */
+		/* The request's one handle is given back with what is not needed. */
 		message->charged.of[BUS1_HANDLES] += reply->charged;
 		reply->charged = false;
 		bus1_message_trim_locked(message);
 		bus1_reply_arrive_locked(reply, BUS1_REPLY_ANSWERED,
 					 bus1_message_size(message));
 	}
-	/* The reference keeps the requester, too. */
+	/* The reference also keeps the requester. */
 	polled = waitqueue_active(&requester->pollers);
 	if (likely(!polled && !lost))
 		done = bus1_reply_put_locked(reply);

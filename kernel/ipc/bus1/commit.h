@@ -11,10 +11,10 @@
 /**
  * struct bus1_dest - one destination of a send
  * @name:	what was named; nothing for a seed
- * @to:		the receiver, who lives as long as what was named
- * @message:	what is on the way to it; NULL when refused or delivered
- * @n_attached:	how many handles were attached, or dead, before there was no memory
- * @lost:	whether there is no memory for this reply: then it is dropped
+ * @to:		the receiver, which lives as long as what was named
+ * @message:	message that is on the way to it; NULL when refused or delivered
+ * @n_attached:	how many handles were attached, or dead, before memory ran out
+ * @lost:	whether there is no memory for this reply, so that it is dropped
  * @error:	why it was refused, or 0
  */
 struct bus1_dest {
@@ -28,9 +28,9 @@ struct bus1_dest {
 
 /**
  * struct bus1_tx_dest - one destination of a transaction that sends
- * @node:	where to, referenced
- * @message:	the message: the sender's while NEW or REFUSED, in the receiver's queue
- *		while STAGED, and then the receiver's
+ * @node:	node that it sends to, referenced
+ * @message:	the message: it belongs to the sender while NEW or REFUSED, is in the
+ *		receiver's queue while STAGED, and then belongs to the receiver
  * @step:	how far it is, see &enum bus1_step; the receiver's @data
  * @error:	why it was refused; written before REFUSED can be seen
  */

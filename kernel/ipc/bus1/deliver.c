@@ -6,13 +6,13 @@
 /**
  * DOC: delivering
  *
- * A message is taken in two parts. First everything that can fail or sleep, with
- * the message left where it is: descriptors are reserved, handles are counted and
- * get IDs, both are written behind the payload. A small message for which the
- * caller has no buffer gets its slice. Then, under the data lock and with page
- * faults off, buffer and result are stored and the message unlinked. If the
- * store fails, the first part is undone. Most messages need no first part, and are taken
- * in the same step as they were found.
+ * A message is taken in two parts. The first does everything that can fail or sleep,
+ * and leaves the message where it is: descriptors are reserved, handles are counted and
+ * get IDs, and both are written behind the payload. A small message for which the
+ * caller has no buffer gets its slice. The second, under the data lock and with page
+ * faults off, stores buffer and result and unlinks the message. If the store fails, the
+ * first part is undone. Most messages need no first part, and are taken under the same
+ * lock under which they were found.
  *
  * Nobody else takes the message meanwhile, or sees the handles: that needs the
  * peer's local lock.
@@ -168,9 +168,8 @@ static u64 show_other(struct delivery *d, u32 i)
 }
 
 /*
- * What is invalid stays so, whatever becomes of the delivery, so it is asked for
- * once: a reply that overtakes may be looked at while the destruction gets its
- * place.
+ * A handle that is invalid stays so, whatever becomes of the delivery. So this is checked
+ * once: a reply that overtakes may be looked at while the destruction gets its place.
  */
 static u64 show_handle(struct delivery *d, struct bus1_message *message, u32 i)
 {
@@ -258,17 +257,17 @@ static void settle_replies(struct delivery *d)
 			d->moved = &message->moved;
 		list_del(first);
 	}
-	/* Of a message whose slice is lost, nothing was. */
+	/* If the slice of the message is lost, none was shown. */
 	bus1_message_drop_replies(message);
 }
 
-/* What was shown is a count now; the other references are dropped. */
+/* What was shown is in the counts now; the other references are dropped. */
 static void settle_handles(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
 	u32 i;
 
-	/* Of a message whose slice is lost, none was. */
+	/* If the slice of the message is lost, none was shown. */
 	for (i = d->shown; i < message->n_handles; i++)
 		if (message->handles[i])
 			drop_handle(message, message->handles[i]);
@@ -297,7 +296,7 @@ static void settle_message(struct delivery *d)
 		bus1_message_free(message);
 }
 
-/* It is paid for since it was sent; while a peer is flushed nobody receives. */
+/* The message has paid for it. A flush, which takes all of the pool, is not under way. */
 static int add_slice_locked(struct delivery *d)
 {
 	struct bus1_message *message = d->message;
@@ -343,7 +342,7 @@ static int check_slice(struct delivery *d)
 	const struct bus1_message *message = d->message;
 	u64 size = bus1_message_size(message);
 
-	/* Where there is nothing to read, nothing can be missing. */
+	/* If there is nothing to read, nothing can be missing. */
 	if (!size)
 		return 0;
 	if (message->slice.offset > d->recv->max_offset ||
@@ -352,7 +351,7 @@ static int check_slice(struct delivery *d)
 	return d->late ? 0 : bus1_pool_check(&message->peer->pool, &message->slice);
 }
 
-/* The slice is lost, for good: say so, and keep the rest of the queue going. */
+/* The slice is lost for good. Say so, and let the queue go on. */
 static void lose_slice(struct delivery *d)
 {
 	struct bus1_recv_args *out = d->recv->out;

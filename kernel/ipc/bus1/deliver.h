@@ -23,7 +23,7 @@ static __always_inline void bus1_deliver_fill_sender(struct bus1_recv_args *out,
 {
 	struct user_namespace *ns = current_user_ns();
 
-	/* The number of one that is gone may be another's by now. */
+	/* The number of a process that is gone may have been given to another. */
 	if (unlikely(!pid_has_task(sender->pid, PIDTYPE_TGID)))
 		out->sender_pid = 0;
 	else if (ns_of_pid(task_pid(current)) == &init_pid_ns)
@@ -31,7 +31,7 @@ static __always_inline void bus1_deliver_fill_sender(struct bus1_recv_args *out,
 	else
 		out->sender_pid = pid_vnr(sender->pid);
 	if (ns == &init_user_ns) {
-		/* It maps every ID to itself. */
+		/* This namespace maps every ID to itself. */
 		out->sender_uid = __kuid_val(sender->uid);
 		out->sender_gid = __kgid_val(sender->gid);
 		return;
@@ -41,8 +41,8 @@ static __always_inline void bus1_deliver_fill_sender(struct bus1_recv_args *out,
 }
 
 /*
- * What is not needed any more of a message's charge is given back: but for a slice, all
- * that handles do not keep.
+ * Gives back what is not needed any more of a message's charge: all that handles and a
+ * slice do not keep.
  */
 static __always_inline void bus1_deliver_settle_locked(struct bus1_message *message,
 						 u32 kept, bool slice)
@@ -62,8 +62,8 @@ static __always_inline void bus1_deliver_settle_locked(struct bus1_message *mess
 }
 
 /*
- * The last part: it fails only with the store, and then nothing has changed. @done is what
- * is to be passed to bus1_reply_free().
+ * The second part. It fails only if the store does, and then nothing has changed. @done
+ * is what is to be passed to bus1_reply_free().
  */
 static __always_inline int
 bus1_deliver_take_locked(struct bus1_peer *peer, struct bus1_recv *recv,
@@ -109,7 +109,7 @@ static inline void bus1_deliver_use_buffer(struct bus1_recv *recv, const struct 
 	recv->n_data = bus1_message_size(message);
 }
 
-/* As most messages are: nothing has to be prepared. Releases the data lock. */
+/* For most messages, which need no first part. Releases the data lock. */
 static __always_inline int bus1_deliver_plain_locked(struct bus1_peer *peer, struct bus1_recv *recv,
 				struct bus1_message *message,
 				struct bus1_reply *reply)
@@ -126,7 +126,7 @@ static __always_inline int bus1_deliver_plain_locked(struct bus1_peer *peer, str
 	}
 	err = bus1_deliver_take_locked(peer, recv, message, reply, 0, false, &done);
 	if (likely(!err)) {
-		/* It is the receiver's now, and nothing is left but memory. */
+		/* The receiver has all of it now. What is left is the memory. */
 		message->asks = NULL;
 		keep = bus1_message_keep_locked(message);
 	}

@@ -7,41 +7,42 @@
  * DOC: destruction
  *
  * A node dies in one event: a transaction whose receivers are all its holders. Several
- * nodes of one call die one after the other: whoever meets one that is dying carries out
- * what is left, so that must not be more than one. See node.c, "references", for what
- * keeps the holders from changing, and queue.c, "order", for the transaction. The steps:
+ * nodes of one call die one after the other: a task that meets one that is dying carries
+ * out what is left, and that must not be more than one. See node.c, "references", for
+ * what keeps the holders from changing, and queue.c, "order", for the transaction. The
+ * steps:
  *
  * seal
  *	DYING: nobody becomes a holder any more, no message is accepted
  * settle
  *	a message that is staged is taken back, or helped to its place if it is fixed.
- *	So each is placed before the destruction, or refused. Before any notice is
- *	staged: what a settled message raises is noted with it
+ *	So each is placed before the destruction, or refused. This comes before any
+ *	notice is staged, so the clocks that a settled message raises are noted with it
  * stage, fix, move, place
  *	as for any transaction
  *
- * Anybody can make all of these steps, in any state; nothing is allocated for it, since
- * the transaction lies in the node. Of a node whose owner is down anybody
- * can also begin it (bus1_node_end()): who was refused because of that
- * must not return before the destruction is placed, or they could react to it and
- * outrun a notice.
+ * Anybody can make all of these steps, in any state. Nothing is allocated for it, since
+ * the transaction lies in the node. If the owner is down, anybody can also begin the
+ * destruction (bus1_node_end()): a sender that was refused because of that must not
+ * return before the destruction is placed, or it could react to it and outrun a
+ * notice.
  *
  * A handle in an unread message is valid if the message is placed before the
- * destruction. Who decides that, the message being first in its queue and
- * placed, needs no lock: if the destruction comes first in this queue, its
- * notice was in front and has been taken out, after it was placed; if it comes later,
- * it does not matter whether its place is known yet.
+ * destruction. To decide that, for a message that is first in its queue and placed, needs
+ * no lock. If the destruction comes first in this queue, its notice was in front and has
+ * been taken out, after it was placed. If it comes later, it does not matter whether its
+ * place is known yet.
  */
 
 /**
  * DOC: cancelling
  *
- * A cancelled request is an event with one receiver: whoever has the reply handle then.
- * The state changes first, under the requester's lock, so the handle moves no more. If a
- * message is moving it, that is settled like one to a dying node: taken back, then
- * the handle is where it was, or helped to its place, then it is there. The
- * notice goes to that peer's queue. All of this is idempotent, too, so whoever finds a
- * request being cancelled finishes that (bus1_reply_end()).
+ * A cancelled request is an event with one receiver: the peer that has the reply handle
+ * then. The state changes first, under the requester's lock, so the handle does not move
+ * any more. A message that is moving it is settled like one to a dying node: it is taken
+ * back, and the handle is where it was, or helped to its place, and the handle is there.
+ * The notice goes to the queue of that peer. All of this is idempotent, too, so any task
+ * that finds a request being cancelled finishes that (bus1_reply_end()).
  */
 
 #include <linux/bug.h>
@@ -70,8 +71,8 @@ static struct bus1_handle *next_holder(struct bus1_handle *handle)
 		else
 
 /*
- * Before anything is staged on its holders. That nobody refers to it is no news any
- * more.
+ * This comes before anything is staged on the holders. The notice that nobody refers to
+ * the node is withdrawn: it is no news any more.
  */
 static void settle_node(struct bus1_node *node)
 {
@@ -86,7 +87,7 @@ static void settle_node(struct bus1_node *node)
 		message = list_first_entry_or_null(&node->staged,
 						   struct bus1_message, staged);
 		tx = NULL;
-		/* A fixed one has a walker until its message is staged no more. */
+		/* A fixed one has a walker as long as its message is staged. */
 		if (message && !bus1_commit_kick_locked(message, -EHOSTUNREACH) &&
 		    bus1_tx_enter(message->entry.tx))
 			tx = message->entry.tx;
@@ -105,7 +106,7 @@ static void stage_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 	spin_lock(&holder->data);
 	if (handle->step == BUS1_STEP_NEW) {
 		bus1_tx_stage(tx, &holder->queue, &handle->destroyed);
-		/* Pairs with the acquire here: its clock is noted. */
+		/* Pairs with the acquire above: the holder's clock is noted. */
 		smp_store_release(&handle->step, BUS1_STEP_STAGED);
 	}
 	spin_unlock(&holder->data);
@@ -128,8 +129,8 @@ static void move_notice(struct bus1_tx *tx, struct bus1_handle *handle)
 }
 
 /*
- * An owner that gets no notice hears of the timestamp all the same: what it was sent
- * before is placed before, and what it is sent afterwards after.
+ * The clock of an owner that gets no notice is noted all the same, and raised later: what
+ * it was sent before is placed before, and what it is sent afterwards after.
  */
 static void note_owner(struct bus1_node *node)
 {
@@ -176,7 +177,7 @@ static void walk_destruction(struct bus1_tx *tx)
 	bus1_tx_place(tx);
 }
 
-/* Free the handles that lost their last reference while somebody walked over them. */
+/* Frees the handles that lost their last reference while somebody walked over them. */
 static void bury_zombies(struct bus1_node *node)
 {
 	struct bus1_peer *owner = node->owner;
@@ -222,12 +223,12 @@ void bus1_node_end(struct bus1_node *node, bool quiet)
 	spin_lock(&owner->data);
 	begin = bus1_node_is_live(node);
 	if (begin) {
-		/* That of all walkers together. */
+		/* One reference for all walkers together. */
 		bus1_node_get(node);
 		bus1_tx_init(&node->tx, walk_destruction, end_destruction);
 		node->quiet = quiet;
 		owner->n_nodes--;
-		/* Whoever sees it sees all of this. */
+		/* A task that sees it sees all of the above. */
 		smp_store_release(&node->sealed, true);
 	}
 	spin_unlock(&owner->data);
@@ -251,13 +252,13 @@ void bus1_cancel_locked(struct bus1_reply *reply)
 	WRITE_ONCE(reply->state, BUS1_REPLY_CANCELLING);
 }
 
-/* What was paid is given back at once, what is being written to when it is not. */
+/* The charge is given back now, the memory when nobody is writing to it any more. */
 static void give_back_budget(struct bus1_reply *reply)
 {
 	struct bus1_message *message;
 
 	spin_lock(&reply->requester->data);
-	/* Who was writing to it may have found it cancelled, and freed it. */
+	/* A holder that was writing to it may have found it cancelled, and freed it. */
 	message = reply->message;
 	if (message)
 		bus1_message_uncharge_locked(message, &message->charged);
@@ -338,7 +339,7 @@ static void notify_holder(struct bus1_reply *reply)
  * bus1_reply_end() - see to it that a request that is being cancelled is cancelled
  * @reply:	reply, referenced by the caller; no data lock is held
  *
- * Of a requester that is down anybody who has the reply handle can begin it.
+ * If the requester is down, a peer that has the reply handle can also begin it.
  */
 void bus1_reply_end(struct bus1_reply *reply)
 {

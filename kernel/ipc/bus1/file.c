@@ -101,7 +101,7 @@ int bus1_peer_query(struct bus1_peer *peer, struct bus1_peer_info *info)
 
 	mutex_lock(&peer->local);
 	spin_lock(&peer->data);
-	/* Notices that nobody would get are not counted. */
+	/* So that notices which nobody would get are not counted. */
 	bus1_recv_peek_locked(peer);
 	fill_info(peer, info);
 	down = peer->down;
@@ -119,8 +119,8 @@ static void show_resource(struct seq_file *m, const char *name,
 }
 
 /*
- * What all peers of its user have reserved, as the sysctls count it. That is nobody
- * else's business: who was given the peer sees what this one has.
+ * Shows what all peers of its user have reserved, as the sysctls count it. That is
+ * nobody else's business: others who have the peer see what this one peer has.
  */
 static void show_reserved(struct seq_file *m, struct ucounts *user)
 {
@@ -183,7 +183,7 @@ static void bus1_file_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "bus1-owed:\t%zu\n", peer->n_owed);
 	seq_printf(m, "bus1-awaited:\t%zu\n", peer->n_awaited);
 	seq_printf(m, "bus1-seed:\t%d\n", !!peer->seed);
-	/* Another user comes under @local only. */
+	/* The user changes only under @local. */
 	show_reserved(m, peer->quota.user);
 	spin_lock(&peer->data);
 	show_peer_locked(m, peer);
@@ -217,7 +217,7 @@ int bus1_file_open(struct bus1_peer *peer, bool nonblock)
 				(nonblock ? O_NONBLOCK : 0));
 }
 
-/* Until there is a collector for cycles of files that hold files. */
+/* There is no collector for cycles of files that hold files. */
 static bool may_form_cycle(struct file *file)
 {
 	return bus1_file_is_peer(file) || io_is_uring_fops(file) ||

@@ -6,14 +6,13 @@
 /**
  * DOC: attaching
  *
- * Whoever sends a handle takes the reference for its receiver, who may not have had
- * one. Mostly that is some steps under one lock, the node's owner's. What they may
- * need, memory that the receiver's cgroup pays for, is mostly there: a peer keeps
- * that of the last handle it let go of, in a place of its own
- * (&struct bus1_peer.spare_handle).
+ * The sender of a handle takes the reference for the receiver, which may not have had
+ * one. This usually takes a few steps under one lock, that of the node's owner. They may
+ * need memory that the receiver's cgroup pays for, and it is usually there: a peer keeps
+ * the memory of the last handle that it dropped (&struct bus1_peer.spare_handle).
  *
- * Many may take from that place and put there at once, holding locks of other peers or
- * none. Whoever exchanges its contents has what was in it, and alone.
+ * Many tasks may take from that place and put there at the same time, holding locks of
+ * other peers or none. They exchange its contents, so each gets what was in it, alone.
  */
 
 #include <linux/rbtree.h>
@@ -97,7 +96,7 @@ void bus1_handle_free_memory(struct bus1_handle *handle)
 	kmem_cache_free(handle_cache, handle);
 }
 
-/* The handle of a holder; or, in place of it, where to link one, below @parent. */
+/* Finds the handle of a holder; or, if there is none, where to link one. */
 static __always_inline struct bus1_handle *
 find_holder(struct bus1_node *node, struct bus1_peer *holder,
 	    struct rb_node **parent, struct rb_node ***link)
@@ -161,7 +160,7 @@ static int alloc_handle(gfp_t gfp, bool keep, struct bus1_handle **handle)
 	return 0;
 }
 
-/* Goes on after take_handle() returned @err. */
+/* Continues after take_handle() has returned @err. */
 static noinline int
 attach_slowly(struct bus1_node *node, struct bus1_peer *holder, gfp_t gfp,
 	      bool keep, struct bus1_handle **handle, int err)
@@ -177,7 +176,7 @@ attach_slowly(struct bus1_node *node, struct bus1_peer *holder, gfp_t gfp,
 	}
 	if (err == -EBUSY) {
 		bus1_node_help(node);
-		/* Its end comes before whatever its would-be holder gets next. */
+		/* The node's end comes before whatever its would-be holder gets next. */
 		bus1_node_sync(node, holder);
 		err = 0;
 	}
@@ -189,13 +188,13 @@ attach_slowly(struct bus1_node *node, struct bus1_peer *holder, gfp_t gfp,
 /**
  * bus1_handle_attach() - take a reference for a holder
  * @node:	node that the caller has a reference to, which lasts
- * @holder:	who is to hold it
+ * @holder:	peer that is to hold it
  * @gfp:	how to allocate the handle if the holder has none yet, and no memory
- *		for one; 0: not at all
+ *		for one; 0 for not at all
  * @keep:	whether what is allocated is charged to @holder's cgroup
  * @handle:	the handle with one more reference, or NULL if the node is dead
  *
- * Carries out a destruction that is under way.
+ * It carries out a destruction that is under way.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -228,8 +227,8 @@ static void withdraw_notice(struct bus1_handle *handle)
  * bus1_handle_free() - free a zombie
  * @handle:	handle that is in no tree and no list
  *
- * The memory does not stay with the holder, who may have been adopted since it let
- * go of the handle.
+ * The memory does not stay with the holder, which may have been adopted since it
+ * dropped the handle.
  */
 void bus1_handle_free(struct bus1_handle *handle)
 {
@@ -240,9 +239,9 @@ void bus1_handle_free(struct bus1_handle *handle)
 }
 
 /*
- * The memory stays with the holder. Who drops the last reference has the holder's
- * local lock, or a message that is charged to it, so that its cgroup stays the same
- * meanwhile. Only of a reply that is thrown away unread one may come late.
+ * The memory stays with the holder. The caller that drops the last reference has the
+ * holder's local lock, or a message that is charged to it, so the holder's cgroup stays
+ * the same meanwhile. Only a reply that is thrown away unread may drop one later.
  */
 static __always_inline void recycle_handle(struct bus1_handle *handle)
 {
@@ -253,8 +252,8 @@ static __always_inline void recycle_handle(struct bus1_handle *handle)
 }
 
 /*
- * Returns true if that was the handle's last reference. The caller then frees a holder's
- * handle, or puts the reference that the owner's handle held on its node.
+ * Returns true if that was the handle's last reference. Then the caller frees the handle,
+ * or, if it is the owner's, puts the reference that it held on its node.
  */
 static __always_inline bool drop_refs_locked(struct bus1_handle *handle, u64 n)
 {
@@ -291,15 +290,15 @@ static __always_inline void drop_refs(struct bus1_handle *handle, u64 n)
 
 	spin_lock(&owner->data);
 	gone = drop_refs_locked(handle, n);
-	/* Who destroys it later does not find this holder any more. */
+	/* A destruction that begins later does not find this holder any more. */
 	noticed = !bus1_node_is_live(node);
 	notify = bus1_node_unref_locked(node, n);
-	/* Unless it was the handle's last, others may free the node from now on. */
+	/* Unless that was the handle's last one, others may free the node from now on. */
 	spin_unlock(&owner->data);
 
 	if (!gone)
 		return;
-	/* A node's last reference is the last of a handle, too, which keeps the owner. */
+	/* A node's last reference is also the last of a handle, which keeps the owner. */
 	if (notify)
 		bus1_peer_wake(owner);
 	if (own) {
@@ -321,14 +320,14 @@ void bus1_handle_drop(struct bus1_handle *handle, u64 n)
 	drop_refs(handle, n);
 }
 
-/* Of a handle that is not shown. */
+/* Whether a handle that is not shown missed the notice of its node's end. */
 static bool missed_death_locked(const struct bus1_handle *handle)
 {
 	return handle->step >= BUS1_STEP_MOVED &&
 	       !bus1_entry_queued(&handle->destroyed);
 }
 
-/* The notice of a handle's end comes again, for who is shown the handle now. */
+/* The notice of the node's end comes again, for the holder that is shown it now. */
 static void repeat_notice_locked(struct bus1_handle *handle)
 {
 	struct bus1_peer *holder = handle->holder;
@@ -338,7 +337,7 @@ static void repeat_notice_locked(struct bus1_handle *handle)
 	bus1_peer_wake_locked(holder);
 }
 
-/* One that is new to its holder takes over a charge. */
+/* A handle that is new to its holder takes over a charge. */
 static __always_inline void count_locked(struct bus1_handle *handle,
 					 struct bus1_claim *claim)
 {
@@ -363,12 +362,12 @@ static void choose_id(struct bus1_handle *handle)
  * @handle:	handle whose holder's @local is held
  * @claim:	claim that one handle is charged under
  * @placed:	whether it comes in a message that is placed before its node's end
- * @kept:	one more if the handle is new to its holder and keeps the charge
+ * @kept:	incremented if the handle is new to its holder and keeps the charge
  *
- * After the reference was taken the node may have been destroyed, and the notice passed
- * over because the count was still 0. What has a place, a reply that overtook, shows
- * the handle all the same, and the notice comes after it. A transfer or a seed
- * has none: then the handle must not be shown any more.
+ * The node may have been destroyed since the reference was taken, and the notice skipped
+ * because the count was still 0. A message that has a place, which is a reply that
+ * overtook, shows the handle all the same, and the notice comes after it. A transfer or
+ * a seed has no place: then the handle must not be shown any more.
  *
  * Return: the ID under which the holder knows the handle; or BUS1_HANDLE_INVALID,
  * and the reference is still one to be dropped.

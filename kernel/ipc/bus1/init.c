@@ -47,5 +47,5 @@ static int __init bus1_init(void)
 	init_sysctls();
 	return 0;
 }
-/* After shmem, and after the limits on user namespaces have their defaults. */
+/* This runs after shmem, and after the limits on user namespaces have their defaults. */
 fs_initcall(bus1_init);

@@ -42,8 +42,9 @@ static_assert((BUS1_HANDLE_FLAGS | BUS1_HANDLE_FLAG_REPLY) ==
 static_assert(BUS1_VEC_MAX == UIO_MAXIOV);
 
 /*
- * Every limit fits into an int, so that sums of two fit into an s64, and what is
- * counted for a user into a long; its bytes in KiB, or 32 bits would do for 2 GiB.
+ * Every limit fits into an int, so that the sum of two fits into an s64, and what is
+ * counted for a user into a long. Bytes are counted for a user in KiB, since 32 bits
+ * would be enough for 2 GiB only.
  */
 #define BUS1_LIMIT_MAX		INT_MAX
 
@@ -57,21 +58,21 @@ static_assert(BUS1_VEC_MAX == UIO_MAXIOV);
 #define BUS1_PEER_FDS		1024
 
 /*
- * What a user may reserve is so many times that: a session runs a few hundred
- * programs, each with a peer or two. It works the other way round, too: whatever the
- * sysctls say, a default peer gets this part of it, so that as many can be opened.
+ * A user may reserve this many times that: a session runs a few hundred programs,
+ * each with a peer or two. It works the other way round, too: whatever the sysctls
+ * say, a default peer gets this part of it, so that this many can be opened.
  */
 #define BUS1_PEER_SHARE		512
 
 /*
  * Defaults of what all peers of one user may reserve together. To reserve is not to
- * use, and mostly nothing is used: these numbers keep a user from having without an
- * end, as fs.epoll.max_user_watches, RLIMIT_MSGQUEUE and fs.pipe-user-pages-soft do
- * each for its own, while memory is bounded by the cgroup that all of it is charged
- * to. Used up to the last they are 8 GiB in pools, which can be swapped as tmpfs
- * can, and more handles and messages than a small machine has memory for; so are the
- * sockets that RLIMIT_NPROC times RLIMIT_NOFILE allow, of 208 KiB each. Who has
- * users that he does not trust, and no cgroups, lowers the sysctls.
+ * use, and most of it is never used. These numbers bound what a user may have, as
+ * fs.epoll.max_user_watches, RLIMIT_MSGQUEUE and fs.pipe-user-pages-soft do for other
+ * things. Memory is bounded by the cgroup that all of it is charged to. If everything
+ * is used, it is 8 GiB in pools, which can be swapped as tmpfs can, and more handles
+ * and messages than a small machine has memory for. The same is true of the sockets, of
+ * 208 KiB each, that RLIMIT_NPROC times RLIMIT_NOFILE allow. An administrator who has
+ * users that are not trusted, and no cgroups, lowers the sysctls.
  */
 #define BUS1_USER_SLICES	(BUS1_PEER_SHARE * BUS1_PEER_SLICES)
 #define BUS1_USER_HANDLES	(BUS1_PEER_SHARE * BUS1_PEER_HANDLES)
@@ -80,13 +81,13 @@ static_assert(BUS1_VEC_MAX == UIO_MAXIOV);
 static_assert(BUS1_USER_HANDLES <= BUS1_LIMIT_MAX);
 static_assert(BUS1_USER_KBYTES <= BUS1_LIMIT_MAX);
 
-/* Small peers fit that are more than the default ones. */
+/* More than the default peers that fit: a user may open smaller ones. */
 #define BUS1_USER_PEERS		4096
 static_assert(BUS1_USER_PEERS >= BUS1_PEER_SHARE);
 
 /*
  * The share rule accepts a charge c of a claimant that holds s when
- * s + c <= (L - U + s) / (n + 1). Say n - 1 claimants took all they could.
+ * s + c <= (L - U + s) / (n + 1). Suppose n - 1 claimants took all they could.
  * The first got at most L / 2, and each later one at most 1 / (n + 1) of what
  * the others left, so that L - U >= L / n remains and the n-th claimant gets at
  * least L / (n * (n + 1)), whatever the others did. With more claimants than that
@@ -111,26 +112,26 @@ static_assert(BUS1_GUARANTEED(BUS1_PEER_BYTES, 3) >= SZ_1M);
 /*
  * The pool is a sparse file of this size. Slices in use are bounded by quota;
  * best fit keeps the file's used part within a small factor of that, and the
- * address peer of a receiver bounds what it could map anyway.
+ * address space of a receiver bounds what it could map anyway.
  */
 #define BUS1_POOL_SIZE		(1ULL << 40)
 
-/* What a message carries lies in it as in a slice. */
+/* A small message is laid out in its object as it would be in a slice. */
 static_assert(!(BUS1_INLINE_MAX % BUS1_POOL_ALIGN));
 
-/* A message has room for so many handles and descriptors without more memory. */
+/* So many handles and descriptors fit into a message without more memory. */
 #define BUS1_INLINE_ITEMS	4
 
-/* How many messages a peer keeps for the next senders: as many as are on their way. */
+/* A peer keeps the memory of so many messages for the next senders. */
 #define BUS1_SPARES		4
 
-/* How many steps are made under one spin lock. */
+/* How many steps are made before a spin lock is released for a moment. */
 #define BUS1_BATCH		64
 
 /*
- * How far a receiver postpones an open transaction at the most: one that is never
- * fixed costs it one step in half as many messages, and no clock can be driven near
- * its end.
+ * The farthest that a receiver postpones an open transaction. One that is never
+ * fixed costs the receiver one step in half as many messages, and no clock can be
+ * driven near its end.
  */
 #define BUS1_GAP_MAX		(1U << 20)
 

@@ -7,10 +7,10 @@
 
 /**
  * bus1_lookup_is_free() - whether an ID can be given to a node or a request
- * @peer:	who wants to; its @local is held
+ * @peer:	peer that is to use the ID; its @local is held
  * @id:		ID
  *
- * Return: true if it can.
+ * Return: true if the ID is free.
  */
 bool bus1_lookup_is_free(struct bus1_peer *peer, u64 id)
 {

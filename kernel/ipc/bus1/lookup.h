@@ -14,7 +14,7 @@
  * @created:	whether this call created the node of @handle
  * @moved:	whether @reply is on its way to another peer
  *
- * Both are there for as long as the caller's @local is held.
+ * Both stay as long as the caller's @local is held.
  */
 struct bus1_name {
 	struct bus1_handle *handle;
@@ -29,7 +29,7 @@ int bus1_lookup_other(struct bus1_name *name, struct bus1_peer *peer, u64 id);
 /**
  * bus1_lookup() - look up a handle ID, or create the node it asks for
  * @name:	zeroed
- * @peer:	whose ID it is; its @local is held
+ * @peer:	peer whose ID it is; its @local is held
  * @id:		ID, with BUS1_HANDLE_FLAG_NEW to create a node
  *
  * Return: 0; -ENXIO if there is no such handle; -EEXIST if the node to create exists;
@@ -47,7 +47,7 @@ static inline int bus1_lookup(struct bus1_name *name, struct bus1_peer *peer, u6
 
 /**
  * bus1_lookup_charge() - charge what bus1_lookup() created
- * @name:	what was found; the local lock was held since
+ * @name:	what was found; the local lock has been held since then
  *
  * Return: 0, or -ENOBUFS if the limit on handles is reached.
  */
@@ -58,7 +58,7 @@ static inline int bus1_lookup_charge(struct bus1_name *name)
 
 /**
  * bus1_lookup_abort() - undo what bus1_lookup() created
- * @name:	name that nothing else refers to; the local lock was held since
+ * @name:	name that nothing else refers to; the local lock has been held since then
  */
 static inline void bus1_lookup_abort(struct bus1_name *name)
 {

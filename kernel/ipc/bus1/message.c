@@ -14,7 +14,7 @@
 static struct kmem_cache *message_cache;
 
 /**
- * bus1_message_cache_init() - make the cache of this room
+ * bus1_message_cache_init() - make the cache of messages
  */
 void __init bus1_message_cache_init(void)
 {
@@ -101,10 +101,7 @@ void bus1_message_free_slice_locked(struct bus1_message *message)
 	bus1_pool_free(&message->peer->pool, &message->slice);
 }
 
-/*
- * Give back the slice and everything that is still charged, and keep the memory or
- * free it.
- */
+/* Gives back the slice and what is still charged, and keeps the memory or frees it. */
 static void give_back(struct bus1_message *message)
 {
 	struct bus1_peer *peer = message->peer;
@@ -125,10 +122,10 @@ static void give_back(struct bus1_message *message)
 
 /**
  * bus1_message_free() - free a message and give back all it holds
- * @message:	message that is in no queue, or NULL; its receiver is kept by the caller
+ * @message:	message that is in no queue, or NULL; the caller keeps its receiver
  *
- * Sleeps. Gives its carried references back, so the caller may hold the local
- * lock of a peer but no data lock.
+ * Sleeps, and drops the references that the message carries. So the caller may hold the
+ * local lock of a peer, but no data lock.
  */
 void bus1_message_free(struct bus1_message *message)
 {
@@ -151,7 +148,7 @@ static int charge_claim_locked(struct bus1_message *message,
 	struct bus1_peer *peer = message->peer;
 	struct bus1_claim *claim;
 
-	/* A claim that is linked has to be settled by a charge. */
+	/* Once a claim is linked, a charge has to settle it. */
 	claim = bus1_quota_claim(&peer->quota, user, spare);
 	return claim ? bus1_message_charge_locked(message, claim, shape) : -ENOMEM;
 }
@@ -159,10 +156,10 @@ static int charge_claim_locked(struct bus1_message *message,
 /**
  * bus1_message_charge() - charge a message to its receiver
  * @message:	message whose sender is set
- * @shape:	the message's
+ * @shape:	shape of the message
  * @gfp:	how to allocate a claim if the sender has none
  *
- * Also allocates the slice that a large one needs. May sleep.
+ * This also allocates the slice that a large message needs. May sleep.
  *
  * Return: 0; -EHOSTUNREACH if the receiver is down; -EDQUOT, -EXFULL or
  * -EMSGSIZE, see bus1_quota_charge(); -ENOMEM.
@@ -182,7 +179,7 @@ int bus1_message_charge(struct bus1_message *message,
 		user = bus1_quota_claimant(&peer->quota,
 					   message->spare.sender->user,
 					   message->spare.sender->container);
-		/* It may be another one than before, if the receiver was adopted. */
+		/* It differs from the last try if the receiver was adopted since. */
 		if (spare && spare->user != user)
 			swap(spare, stale);
 		err = peer->down ? -EHOSTUNREACH :
@@ -204,7 +201,7 @@ int bus1_message_charge(struct bus1_message *message,
 /**
  * bus1_message_charge_own() - charge a message of a peer to itself
  * @message:	message
- * @shape:	the message's
+ * @shape:	shape of the message
  *
  * Return: 0, -ESHUTDOWN or -ENOBUFS.
  */
@@ -298,11 +295,11 @@ int bus1_message_fill(struct bus1_message *message, u64 at, const void *data,
 }
 
 /**
- * bus1_message_prepare_tail() - make sure that handles and files can be told
+ * bus1_message_prepare_tail() - make sure that handle IDs and descriptors have pages
  * @message:	message whose payload was written
  *
- * What deliver.c writes behind the payload needs its pages now: it may not fail for
- * want of them. Where the payload ends its page is there.
+ * What deliver.c writes behind the payload must not fail because a page is missing, so
+ * the pages are added now. The one that the payload ends in is there already.
  *
  * Return: 0, or as bus1_pool_fill().
  */
@@ -365,9 +362,9 @@ void bus1_message_drop_handles(struct bus1_message *message)
 }
 
 /**
- * bus1_message_drop_reply() - let go of a reply handle
+ * bus1_message_drop_reply() - drop a reply handle
  * @reply:	reply that is in no tree; may be gone afterwards
- * @holder:	who had it
+ * @holder:	peer that had it
  */
 void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_peer *holder)
 {
@@ -382,14 +379,14 @@ void bus1_message_drop_reply(struct bus1_reply *reply, struct bus1_peer *holder)
 
 	bus1_peer_wake_pollers(requester);
 	bus1_reply_leave_holder(reply, holder);
-	/* It carries nothing, and its peer is kept by the reply. */
+	/* It carries nothing, and the reply keeps its peer. */
 	bus1_message_free(room);
 	bus1_reply_put(reply);
 }
 
 /**
  * bus1_message_drop_replies() - drop the reply handles that a message carries
- * @message:	message that was addressed to whoever @message->peer is
+ * @message:	message; @message->peer is the holder of these handles
  */
 void bus1_message_drop_replies(struct bus1_message *message)
 {

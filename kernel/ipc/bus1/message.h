@@ -28,7 +28,7 @@ struct bus1_shape {
 };
 
 /**
- * bus1_shape_size() - how many bytes a message of a shape is charged
+ * bus1_shape_size() - how many bytes are charged for a message of a shape
  * @shape:	shape
  *
  * Return: payload padded to 8, 8 per handle, 4 per descriptor.
@@ -41,39 +41,41 @@ static inline u64 bus1_shape_size(const struct bus1_shape *shape)
 
 /**
  * struct bus1_message - a message to one node
- * @spare:	its memory while nobody uses it, and who sent it, or what lay there before
+ * @spare:	its memory while nobody uses it; and the sender, of this message or of the
+ *		one that lay there before
  * @entry:	place in the receiver's queue
  * @slice:	where it lies in the receiver's pool. Of size 0 while it lies in @data, or
  *		is not written yet
- * @peer:	the receiver, who outlives the message
- * @dest:	node it is addressed to; NULL for a seed or a reply. Kept by the sender's handle
- *		until it is committed, then by &struct bus1_node.n_queued
+ * @peer:	the receiver, which outlives the message
+ * @dest:	node that it is addressed to; NULL for a seed or a reply. The sender's
+ *		handle keeps the node until the message is committed, then &struct
+ *		bus1_node.n_queued does
  * @tx_dest:	what its transaction knows of it, while it is staged; the receiver's @data
  * @staged:	links it into &struct bus1_node.staged of @dest while it is staged; the
  *		receiver's @data
  * @committed:	whether anybody but its sender could have used what it carries
- * @asks:	reply that it asks for, or NULL; holds the holder's reference
+ * @asks:	reply that it asks for, or NULL; with the reference of the holder
  * @moved:	reply handles that it moves, by &struct bus1_reply.moved, in the
- *		order of their index; each holds the holder's reference
- * @claim:	claim it is charged under, NULL for the receiver's own
+ *		order of their index; each with the reference of the holder
+ * @claim:	claim that it is charged under, NULL if the receiver pays itself
  * @charged:	what is charged; the receiver's @data
  * @n_bytes:	length of the payload
- * @size:	how many bytes it is charged, see bus1_shape_size()
+ * @size:	how many bytes are charged for it, see bus1_shape_size()
  * @n_handles:	number of @handles
  * @n_moved:	number of @moved; NULL in @handles stands for each
  * @n_fds:	number of @files
  * @fds_charged: whether @files count against the sender's user
- * @plain:	whether it has room for BUS1_INLINE_ITEMS handles and files, and no
- *		more; constant
+ * @plain:	whether its memory comes from the cache, with room for
+ *		BUS1_INLINE_ITEMS handles and files; constant
  * @handles:	carried references, NULL where the node was dead already
  * @files:	carried files, each with a reference
  * @data:	what a small message consists of, as it would lie in a slice: its
  *		payload, and room for IDs and descriptors
  *
- * Life: allocated, charged and filled by its sender, who owns it until it is
- * committed. Queued, it belongs to the receiver. Received, it is freed if it went
- * to the receiver's buffer; else it is what the slice is embedded in, without
- * handles and files, until that is released.
+ * Life: a message is allocated, charged and filled by its sender, to which it belongs
+ * until it is committed. Then it belongs to the receiver. Once received, it is freed if
+ * it went to the receiver's buffer. Otherwise it stays, without handles and files, until
+ * the slice that is embedded in it is released.
  *
  * A reply is allocated and charged by its receiver, see &struct
  * bus1_reply.message, and filled by its sender.
@@ -132,11 +134,11 @@ void bus1_message_drop_replies(struct bus1_message *message);
 void bus1_message_drop_files(struct bus1_message *message);
 
 /**
- * bus1_message_set_sender() - say who sends a message
+ * bus1_message_set_sender() - set the sender of a message
  * @message:	message that belongs to the caller
- * @sender:	who sends it
+ * @sender:	its sender
  *
- * Mostly it is who used the same memory last, and is noted there.
+ * It is usually the sender that used the same memory last, and is noted there already.
  */
 static inline void bus1_message_set_sender(struct bus1_message *message,
 					   struct bus1_ident *sender)
@@ -159,7 +161,7 @@ static inline struct bus1_message *bus1_message_of(struct bus1_slice *slice)
 }
 
 /**
- * bus1_message_key() - what a message to one destination has as its key
+ * bus1_message_key() - the key of a message to one destination
  * @entry:	entry of the message
  *
  * Return: the key.
@@ -193,7 +195,7 @@ static inline u64 bus1_message_fds_at(const struct bus1_message *message)
 }
 
 /**
- * bus1_message_size() - how many bytes a message is charged
+ * bus1_message_size() - how many bytes are charged for a message
  * @message:	message
  *
  * Return: payload padded to 8, 8 per handle, 4 per descriptor.
@@ -205,7 +207,7 @@ static inline u64 bus1_message_size(const struct bus1_message *message)
 
 /**
  * bus1_message_is_small() - whether a message carries its payload
- * @message:	message that was not received yet
+ * @message:	message that has not been received yet
  *
  * Return: true if it lies in &struct bus1_message.data, false if in a slice.
  */
@@ -218,7 +220,7 @@ static inline bool bus1_message_is_small(const struct bus1_message *message)
  * bus1_shape_amount() - what a message of a shape consumes
  * @shape:	shape
  *
- * Return: that; bytes are saturated, which is more than any limit.
+ * Return: the amount; bytes are saturated at more than any limit.
  */
 static __always_inline struct bus1_amount
 bus1_shape_amount(const struct bus1_shape *shape)
@@ -233,7 +235,7 @@ bus1_shape_amount(const struct bus1_shape *shape)
 }
 
 /**
- * bus1_message_set_shape() - say what a message consists of
+ * bus1_message_set_shape() - set what a message consists of
  * @message:	message that carries nothing
  * @shape:	what it is to consist of; there is room for it
  */
@@ -260,13 +262,14 @@ bus1_message_set_shape(struct bus1_message *message,
 
 /**
  * bus1_message_keep_locked() - keep the memory of a message for the next
- * @message:	message that holds nothing any more, so that all but its shape, @dest,
- *		@committed and its charge is as in a new one; its receiver's @data is held
+ * @message:	message that holds nothing any more, so that all but its sender, its
+ *		shape, @dest, @committed and its charge is as in a new one; its
+ *		receiver's @data is held
  *
- * A receiver, whose cgroup pays for it, keeps that of a few messages for the next
- * senders: as many as are on their way.
+ * A receiver, whose cgroup pays for it, keeps the memory of up to BUS1_SPARES messages
+ * for the next senders.
  *
- * Return: false if it does not, and the caller is to free it.
+ * Return: false if it was not kept, and the caller is to free it.
  */
 static inline bool bus1_message_keep_locked(struct bus1_message *message)
 {
@@ -286,9 +289,9 @@ static inline bool bus1_message_keep_locked(struct bus1_message *message)
  * bus1_message_charge_locked() - charge a message to its receiver
  * @message:	message; the receiver's @data is held
  * @claim:	the sender's claim there, or NULL if the receiver pays
- * @shape:	the message's
+ * @shape:	shape of the message
  *
- * Also allocates the slice that a large one needs.
+ * This also allocates the slice that a large message needs.
  *
  * Return: 0, or as bus1_quota_charge() or bus1_quota_charge_own(); -EXFULL.
  */
@@ -322,11 +325,11 @@ bus1_message_charge_locked(struct bus1_message *message, struct bus1_claim *clai
 }
 
 /**
- * bus1_message_reuse_locked() - get a message out of memory that was kept
+ * bus1_message_reuse_locked() - make a message of memory that was kept
  * @peer:	receiver, whose @data is held
  * @shape:	what it is to consist of
  *
- * Return: the message, or NULL if there is none that @shape fits into.
+ * Return: the message, or NULL if there is no memory that @shape fits into.
  */
 static __always_inline struct bus1_message *
 bus1_message_reuse_locked(struct bus1_peer *peer, const struct bus1_shape *shape)
@@ -348,11 +351,12 @@ bus1_message_reuse_locked(struct bus1_peer *peer, const struct bus1_shape *shape
  * bus1_message_take() - get a message and charge it, if nothing is to be allocated
  * @peer:	receiver
  * @shape:	what it is to consist of
- * @sender:	who sends; bus1_message_set_sender() is to follow
- * @message:	the message
+ * @sender:	its sender; bus1_message_set_sender() is to follow
+ * @message:	set to the message
  *
  * Return: 0; -EHOSTUNREACH if the receiver is down; -ENOMEM if a message or a claim
- * has to be allocated, by bus1_message_new() and bus1_message_charge(); or as the latter.
+ * has to be allocated, with bus1_message_new() and bus1_message_charge(); or as the
+ * latter.
  */
 static __always_inline int
 bus1_message_take(struct bus1_peer *peer, const struct bus1_shape *shape,
@@ -389,8 +393,8 @@ bus1_message_take(struct bus1_peer *peer, const struct bus1_shape *shape,
  * @message:	message that carries nothing; its receiver's @data is held
  * @shape:	as many bytes, handles and files as may come
  *
- * Charged is also the handle that the reply is, and left to it. A slice is allocated
- * when the reply is written, if it is large.
+ * The request's one handle is charged as well, and left to the reply to give back. The
+ * slice of a large reply is allocated when it is written.
  *
  * Return: 0; -ESHUTDOWN; -ENOBUFS.
  */
@@ -448,7 +452,7 @@ static inline void bus1_message_dequeued_locked(struct bus1_message *message)
  * @message:	message
  * @handle:	handle, may be gone afterwards
  *
- * If the message was committed, this is as if it had been received first.
+ * If the message was committed, this is as if it had been received before.
  */
 static inline void bus1_message_drop_handle(const struct bus1_message *message,
 					    struct bus1_handle *handle)
@@ -464,9 +468,9 @@ static inline void bus1_message_drop_handle(const struct bus1_message *message,
  * @i:		which of its handles
  * @node:	node to refer to
  * @gfp:	how to allocate what is new to the receiver, in whose cgroup the
- *		caller is then; 0: not at all
+ *		caller is then; 0 for not at all
  *
- * A dead node leaves the handle NULL. Carries out destructions under way.
+ * A dead node leaves the handle NULL. A destruction that is under way is carried out.
  *
  * Return: 0, or as bus1_handle_attach().
  */

@@ -6,19 +6,19 @@
 /**
  * DOC: references
  *
- * A node belongs to the peer that created it. Whoever else can name it has a
+ * A node belongs to the peer that created it. Any other peer that can name it has a
  * handle: one per peer and node, with a count. A reference is either in such a
- * count, or on its way: carried by an unread message or kept by a seed. Taking
- * and dropping references happens under the owner's data lock, so that the owner
- * learns of the last one in the order of its queue.
+ * count, or on its way: carried by an unread message or kept by a seed. References are
+ * taken and dropped under the owner's data lock, so that the owner learns of the last
+ * one in the order of its queue.
  *
  * A handle object exists from the first reference on its way to its holder until
  * the last reference is gone. It has an ID only while its count is not 0.
  *
- * Destruction. DYING fixes the set of holders, so whoever carries it out can walk over
- * them without a lock and without missing anybody. Who would add a holder then carries
- * the destruction out instead, and adds none; who drops one leaves it as a zombie to the
- * last that walks::
+ * DYING fixes the set of holders, so whoever carries the destruction out can walk over
+ * them without a lock and without missing anybody. A call that would add a holder
+ * carries the destruction out instead, and adds none. A call that drops a handle leaves
+ * it as a zombie to the last walker::
  *
  *	sender, attaching		destroyer
  *	lock; LIVE; add holder; unlock
@@ -55,10 +55,10 @@ void __init bus1_node_cache_init(void)
 
 /**
  * bus1_node_leave_locked() - leave a dead node to its owner
- * @node:	node whose owner's @data is held, and who has just lost a reference
+ * @node:	node whose owner's @data is held, and which has just lost a reference
  *
- * Others cannot take a dead node's ID from its owner, for want of its local lock.
- * They leave it in a list, which is cleared before the owner makes more nodes.
+ * Others cannot take a dead node's ID from its owner, since they do not hold its local
+ * lock. They leave the node in a list, which is cleared before the owner makes more.
  */
 void bus1_node_leave_locked(struct bus1_node *node)
 {
@@ -136,7 +136,7 @@ int bus1_node_new(struct bus1_peer *owner, u64 id, struct bus1_node **node)
  * bus1_node_charge() - charge a node to its owner
  * @node:	new node; its owner's @local was held since it was created
  *
- * A call looks up all that it names, and creates nodes on the way, before it charges
+ * A call looks up all that it names, and creates nodes as it goes, before it charges
  * anything, so that a wrong name is reported even when the limit is reached.
  *
  * Return: 0, or -ENOBUFS if the owner may have no more handles.
@@ -175,7 +175,7 @@ void bus1_node_abort(struct bus1_node *node)
 
 /**
  * bus1_node_free() - free a node's memory, see bus1_node_put()
- * @ref:	its last reference, that is put
+ * @ref:	its last reference, which is being put
  */
 void bus1_node_free(struct kref *ref)
 {
@@ -201,9 +201,9 @@ void bus1_node_help(struct bus1_node *node)
 }
 
 /**
- * bus1_node_sync() - let a peer hear when a node was destroyed
+ * bus1_node_sync() - raise a peer's clock to the time of a node's destruction
  * @node:	node whose destruction is fixed
- * @peer:	the peer's; no data lock is held
+ * @peer:	peer; no data lock is held
  *
  * What the peer gets from now on is placed after the destruction.
  */
@@ -216,16 +216,16 @@ void bus1_node_sync(struct bus1_node *node, struct bus1_peer *peer)
 }
 
 /**
- * bus1_node_forget() - let go of a dead node, as far as its owner can
+ * bus1_node_forget() - drop a dead node, as far as its owner can
  * @node:	node whose owner's @local is held; may be gone afterwards
  *
- * When the owner has no reference any more, nor an unread message that carries
+ * When the owner has no reference any more, and no unread message that carries
  * one, the notice is withdrawn. When no unread message is addressed to the node
  * either, its ID can be used again.
  *
  * An owner that is down does not wait for messages that still carry its handle: they
- * are about to be dropped or refused. Until then the references they carry keep the
- * node's memory.
+ * are about to be dropped or refused. Until then the references that they carry keep
+ * the node's memory.
  */
 void bus1_node_forget(struct bus1_node *node)
 {
@@ -258,8 +258,8 @@ void bus1_node_forget(struct bus1_node *node)
  * @node:	node whose owner's @data is held
  * @n:		how many
  *
- * The last one of a live node puts the notice into its owner's queue, unless no
- * reference was ever committed.
+ * Dropping the last one of a live node puts the notice into its owner's queue, unless
+ * no reference was ever committed.
  *
  * Return: true if it did, and the owner is to be woken.
  */
@@ -278,7 +278,7 @@ bool bus1_node_unref_locked(struct bus1_node *node, u64 n)
 }
 
 /**
- * bus1_node_pass() - as if a reference had been received and dropped
+ * bus1_node_pass() - do as if a reference had been received and dropped
  * @node:	node
  */
 void bus1_node_pass(struct bus1_node *node)

@@ -13,16 +13,16 @@
 
 /**
  * struct bus1_handle - one peer's reference to one node
- * @node:	the node; constant. Holds a reference to it; the owner's handle, which is
- *		embedded in it, only while @n_refs is not 0
- * @holder:	who holds it, and outlives it: a peer lets go of all its handles before
- *		it is freed, and a message of what it carries before its receiver is. A
- *		zombie holds a reference. Constant
+ * @node:	the node; constant. The handle holds a reference to it; the owner's
+ *		handle, which is embedded in the node, only while @n_refs is not 0
+ * @holder:	the peer that holds it, and outlives it: a peer drops all its handles
+ *		before it is freed, and a message what it carries before its receiver
+ *		is freed. A zombie holds a reference. Constant
  * @rb_holder:	links it into &struct bus1_node.holders; the owner's @data
  * @rb_id:	links it into &struct bus1_peer.handles while it has an ID; the
  *		holder's @local
- * @zombie:	links it into &struct bus1_node.zombies, when it has no ID any
- *		more and no references; the owner's @data
+ * @zombie:	links it into &struct bus1_node.zombies, when it has no references, and so
+ *		no ID, any more; the owner's @data
  * @id:		its ID while it is in &struct bus1_peer.handles; the holder's
  *		@local
  * @n_refs:	references through this handle: its count, and unread messages
@@ -31,10 +31,10 @@
  * @n_user:	its count: how often it was shown to its holder. Changed under
  *		the holder's @local and @data, read under either. Counts are not
  *		charged, so they have to be too wide to overflow
- * @claim:	claim that it is charged under, NULL for the holder's own; the
+ * @claim:	claim that it is charged under, NULL if the holder pays itself; the
  *		holder's @data
  * @marked:	whether the call that holds the holder's @local has seen it
- *		before; false whenever that is not held
+ *		before; false whenever that lock is not held
  * @charged:	whether it is charged; the holder's @data
  * @keep:	whether the holder's cgroup pays for the memory, so that it may
  *		become &struct bus1_peer.spare_handle; constant
@@ -64,7 +64,7 @@ struct bus1_handle {
 /**
  * struct bus1_node - what messages are sent to
  * @ref:	keeps the memory
- * @owner:	who created it; holds a reference; constant
+ * @owner:	the peer that created it, referenced; constant
  * @tx:		its destruction
  * @sealed:	whether @tx has begun; set under the owner's @data. From then on the node
  *		is DYING: no messages, no new holders
@@ -81,17 +81,18 @@ struct bus1_handle {
  *		&struct bus1_peer.forgettable. The owner's @data
  * @listed:	whether it is in that list; the owner's @data
  * @shared:	whether anybody but the owner could have used a reference since
- *		the owner was last told that there is none. Set without a lock by
- *		who is about to commit one, which keeps @n_refs above 0; cleared
- *		under the owner's @data when the notice is received
- * @based:	whether @own still has its first reference: at least as long as
- *		the node lives. It is the last to be released; the owner's @local
- * @flushed:	whether its owner flushed it, so that messages that stay in the
- *		owner's queue carry it as invalid; the owner's @local
+ *		the owner was last told that there is none. Set without a lock by a
+ *		call that is about to commit a reference, which keeps @n_refs above 0;
+ *		cleared under the owner's @data when the notice is received
+ * @based:	whether @own still has its first reference, which it has at least as
+ *		long as the node lives. It is the last to be released; the owner's
+ *		@local
+ * @flushed:	whether its owner flushed it, so that it arrives as invalid in messages
+ *		that stay in the owner's queue; the owner's @local
  * @own:	its owner's handle
  *
- * Life: LIVE at first; DYING once its destruction is @sealed; DEAD once that is
- * placed at every holder, see bus1_node_is_live() and bus1_node_is_dead().
+ * Life: LIVE at first; DYING once it is @sealed; DEAD once its destruction is placed
+ * at every holder. See bus1_node_is_live() and bus1_node_is_dead().
  */
 struct bus1_node {
 	struct kref ref;
@@ -143,8 +144,8 @@ void bus1_handle_free_memory(struct bus1_handle *handle);
  * bus1_handle_init() - initialize a handle that nobody holds
  * @handle:	handle
  *
- * When the last reference is gone it is again as it is then, but for its links, its ID
- * and @claim, which are set before they are looked at.
+ * When the last reference is gone the handle is in this state again, except for its
+ * links, its ID and @claim, which are set before they are looked at.
  */
 static inline void bus1_handle_init(struct bus1_handle *handle)
 {
@@ -159,7 +160,7 @@ static inline void bus1_handle_init(struct bus1_handle *handle)
 /**
  * bus1_handle_keep_memory() - keep the memory of a handle for the next, or free it
  * @handle:	handle
- * @holder:	who keeps it
+ * @holder:	the peer that keeps it
  */
 static inline void bus1_handle_keep_memory(struct bus1_handle *handle,
 					   struct bus1_peer *holder)
@@ -172,11 +173,11 @@ static inline void bus1_handle_keep_memory(struct bus1_handle *handle,
 }
 
 /**
- * bus1_step_wake() - tell who polls that an entry has its final place
+ * bus1_step_wake() - tell threads that poll that an entry has its final place
  * @step:	of the transaction at @peer, see &enum bus1_step
  * @peer:	where the entry is; its @data is not held
  *
- * The last step of a destination. Several walkers may wake for one entry.
+ * This is the last step of a destination. Several walkers may wake for one entry.
  */
 static inline void bus1_step_wake(u8 *step, struct bus1_peer *peer)
 {

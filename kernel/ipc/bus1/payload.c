@@ -6,10 +6,11 @@
 /**
  * DOC: payload
  *
- * User memory is read with page faults off, since locks and memory of a receiver
- * depend on it. When a page is missing the send undoes everything, faults it in with
- * nothing held, and begins again; in the end the payload is buffered at the sender's
- * expense. So no slice of a receiver, and no lock, waits for user memory.
+ * User memory is read with page faults off, since the sender's lock and memory of
+ * receivers are held meanwhile. If a page is missing the send undoes everything, faults
+ * the page in with nothing held, and begins again. After a few tries the payload is
+ * copied to a buffer at the sender's expense. So no slice of a receiver, and no lock,
+ * waits for user memory.
  */
 
 #include <linux/mm.h>
@@ -33,7 +34,7 @@ int bus1_payload_read(const struct iov_iter *payload, struct bus1_message *messa
 	struct iov_iter iter;
 
 	pagefault_disable();
-	/* One piece, as most payloads are, needs no walk. */
+	/* Most payloads are one piece, which needs no walk. */
 	if (likely(iter_is_ubuf(payload))) {
 		done = n - __copy_from_user_inatomic(message->data,
 						     iter_iov_addr(payload), n);
@@ -95,9 +96,9 @@ int bus1_payload_copy(struct bus1_message *message, const void *buffer,
  * bus1_payload_attach() - let a message carry handles
  * @message:	message
  * @names:	as many as it was made for; nothing is done for reply handles
- * @n_attached:	set to how many were attached, or dead, before there was no memory
+ * @n_attached:	incremented for each that was attached, or dead, before memory ran out
  *
- * What is new to the receiver is charged to its cgroup.
+ * A handle that is new to the receiver is charged to the receiver's cgroup.
  *
  * Return: 0, or as bus1_handle_attach().
  */
@@ -139,10 +140,10 @@ static int read_buffer(struct iov_iter *payload, void **buffer)
  * bus1_payload_fault_in() - have missing pages of a payload brought in
  * @payload:	the payload
  * @try:	how often this was done already for the same send
- * @buffer:	NULL; set to a copy of the payload once it was done too often, for the
- *		caller to free
+ * @buffer:	points to NULL; set to a copy of the payload once this was done too often,
+ *		for the caller to free
  *
- * Sleeps, with nothing held.
+ * Sleeps. The caller holds no lock.
  *
  * Return: 0, -EFAULT, -ENOMEM.
  */

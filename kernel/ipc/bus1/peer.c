@@ -25,7 +25,7 @@ void __init bus1_peer_cache_init(void)
 	init_user_ns.ucount_max[UCOUNT_BUS1_PEERS] = BUS1_USER_PEERS;
 }
 
-/* Returns false if memory is short; there may be none without that. */
+/* Returns false if memory is short. A user outside all containers has none. */
 static bool find_container(struct bus1_ident *ident)
 {
 	struct user_namespace *ns = ident->user->ns;
@@ -39,7 +39,7 @@ static bool find_container(struct bus1_ident *ident)
 }
 
 /**
- * bus1_ident_new() - take down who the caller is
+ * bus1_ident_new() - record who the caller is
  *
  * Return: the identity, or NULL.
  */
@@ -71,7 +71,7 @@ error_ident:
 
 /**
  * bus1_ident_free() - free an identity, see bus1_ident_put()
- * @ref:	its last reference, that is put
+ * @ref:	its last reference, which is being put
  */
 void bus1_ident_free(struct kref *ref)
 {
@@ -87,7 +87,7 @@ void bus1_ident_free(struct kref *ref)
 
 /**
  * bus1_peer_drop_spares() - free the memory that is kept for what comes next
- * @peer:	peer; if it is down none comes after it
+ * @peer:	peer; one that is down will keep no more
  */
 void bus1_peer_drop_spares(struct bus1_peer *peer)
 {
@@ -115,7 +115,7 @@ void bus1_peer_drop_spares(struct bus1_peer *peer)
 
 /**
  * bus1_peer_free() - free a peer, see bus1_peer_put()
- * @ref:	its last reference, that is put
+ * @ref:	its last reference, which is being put
  */
 void bus1_peer_free(struct kref *ref)
 {
@@ -133,14 +133,14 @@ void bus1_peer_free(struct kref *ref)
  * bus1_peer_close() - put the reference that came with bus1_peer_new()
  * @peer:	peer that is drained or was never used
  *
- * From now on it does not count among its user's peers, has nothing reserved and no
+ * From now on it does not count among its user's peers, and has nothing reserved and no
  * pool, even while others hold dead handles to its nodes.
  */
 void bus1_peer_close(struct bus1_peer *peer)
 {
 	struct file *file;
 
-	/* Who lost a race with going down may have made it anew. */
+	/* A call that raced with going down may have made a new file. */
 	spin_lock(&peer->data);
 	file = bus1_pool_detach(&peer->pool);
 	bus1_quota_close(&peer->quota);
@@ -186,8 +186,8 @@ static struct bus1_peer *new_peer(const struct bus1_amount *max)
 	peer->awaited = RB_ROOT;
 	peer->owed = RB_ROOT;
 	/*
-	 * Not a counter, which would tell how many peers others open. Positive, for
-	 * those who read it as a long long.
+	 * It is no counter, which would tell how many peers others open. It is positive
+	 * for those who read it as a long long.
 	 */
 	peer->id = get_random_u64() >> 1;
 	spin_lock_init(&peer->data);
@@ -297,8 +297,9 @@ static bool swap_identity(struct bus1_peer *peer, struct bus1_peer *with)
  * @peer:	peer whose @local is held
  * @limits:	valid limits, or NULL to keep them
  *
- * A new peer of the caller's is made, with the limits that this one is to have, and
- * gets the old identity and what was reserved with it, to take both away.
+ * This makes a new peer with the identity of the caller and the limits that @peer is to
+ * have, and swaps identities and reservations with it. Closing the new peer then takes
+ * the old ones away.
  *
  * Return: 0; -EBUSY while anything is charged to the peer; -ENOSPC if the caller
  * has too many peers, or no room for the limits; -ENOMEM.
@@ -318,7 +319,7 @@ int bus1_peer_adopt(struct bus1_peer *peer,
 	if (IS_ERR(fresh))
 		return PTR_ERR(fresh);
 	swapped = swap_identity(peer, fresh);
-	/* They are charged to the old cgroup. */
+	/* The spares are charged to the old cgroup. */
 	if (swapped)
 		bus1_peer_drop_spares(peer);
 	bus1_peer_close(fresh);
@@ -331,7 +332,7 @@ static void wake_waiter_locked(struct bus1_peer *peer,
 	peer->n_coming++;
 	peer->n_waiting--;
 	wake_up_state(waiter->task, TASK_INTERRUPTIBLE);
-	/* Last: then the waiter may be gone. Pairs with bus1_peer_end_wait(). */
+	/* Last, since the waiter may be gone then. Pairs with wait_readable(). */
 	list_del_init_careful(&waiter->link);
 }
 
@@ -339,8 +340,8 @@ static void wake_waiter_locked(struct bus1_peer *peer,
  * bus1_peer_wake_one_locked() - see bus1_peer_wake_locked()
  * @peer:	peer whose @data is held, with receivers
  *
- * For each entry one receiver comes, so nobody is woken as long as there are not
- * more entries than receivers on their way.
+ * One receiver comes for each entry. So nobody is woken unless there are more entries
+ * than receivers on their way.
  */
 void bus1_peer_wake_one_locked(struct bus1_peer *peer)
 {
@@ -382,7 +383,7 @@ void bus1_peer_wake_all(struct bus1_peer *peer)
 /**
  * bus1_peer_lock_again() - take two peers' local locks
  * @a:	peer whose @local is held
- * @b:	peer whose @local is somebody else's
+ * @b:	peer whose @local somebody else holds
  *
  * See bus1_peer_lock_two().
  */

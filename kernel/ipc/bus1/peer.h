@@ -28,10 +28,10 @@ struct ucounts;
 
 /**
  * struct bus1_ident - the identity that a peer was opened with
- * @ref:	keeps the memory: the peer's, and one per message it sent that is unread,
- *		or whose memory has not been used again
+ * @ref:	keeps the memory: one for the peer, and one for each message whose memory
+ *		the peer was the last to fill
  * @user:	user namespace and effective user ID, referenced
- * @container:	who stands for the container that it lives in, if the root of the
+ * @container:	what stands for the container that it lives in, if the root of the
  *		initial user namespace made one: that namespace with its owner's
  *		ID, referenced; or NULL
  * @pid:	thread group, referenced
@@ -39,7 +39,7 @@ struct ucounts;
  * @gid:	effective group ID
  * @memcg:	memory cgroup, referenced, or NULL
  *
- * Constant from birth: who has a reference reads it without a lock. A peer that
+ * It never changes, so a reference is enough to read it without a lock. A peer that
  * is adopted gets another one.
  */
 struct bus1_ident {
@@ -73,8 +73,8 @@ static inline void bus1_ident_put(struct bus1_ident *ident)
 
 /**
  * struct bus1_waiter - a thread that waits to receive, on its stack
- * @link:	links it into &struct bus1_peer.receivers; empty once it was picked.
- *		That peer's @data
+ * @link:	links it into &struct bus1_peer.receivers; empty once it has been
+ *		picked. That peer's @data
  * @task:	the thread
  */
 struct bus1_waiter {
@@ -85,7 +85,7 @@ struct bus1_waiter {
 /**
  * struct bus1_spare - memory that waits for its next use
  * @next:	the next, or NULL
- * @sender:	who used it last, referenced, or NULL
+ * @sender:	the sender that used it last, referenced, or NULL
  *
  * Lies at the start of an object that kfree() can free.
  */
@@ -111,19 +111,19 @@ struct bus1_spare {
  * @next_id:	counter for IDs that the kernel chooses; @local
  * @seed:	the seed, or NULL; @local
  * @n_sent:	deliveries; @local
- * @ident:	who it is, referenced, and whose user's limits it has; set under @local
- *		and @data, read under either
- * @spare_reply: memory for the next request, or NULL; exchanged without a lock
+ * @ident:	who it is, referenced, and whose user its limits are reserved from;
+ *		set under @local and @data, read under either
+ * @spare_reply: memory for the next request, or NULL; @data
  * @spare_handle: memory for the next handle that is new to this peer, or NULL;
- *		exchanged without a lock: who attaches holds another peer's @data
+ *		exchanged without a lock, since attaching holds another peer's @data
  * @id:		names it for people; constant
  * @down:	nothing is accepted any more, for ever; set under @local and
  *		@data, read under either
  * @data:	what other peers touch: the queue, the quota, the pool's lists,
- *		the nodes. Held for BUS1_BATCH steps at the most; never two
- * @receivers:	&struct bus1_waiter that nobody has picked, the last to come in
+ *		the nodes. Held for BUS1_BATCH steps at most; never two at once
+ * @receivers:	each &struct bus1_waiter that nobody has picked yet, the latest in
  *		front: what its thread needs is still in the caches. @data
- * @n_coming:	waiters that were picked and have not looked yet; @data
+ * @n_coming:	waiters that were picked and have not looked at the queue yet; @data
  * @n_waiting:	threads that are registered for a reply or wait for a message; @data
  * @queue:	what waits to be received; @data
  * @queued_bytes: bytes of the messages in @queue; @data
@@ -135,7 +135,7 @@ struct bus1_spare {
  * @n_nodes:	live nodes; @data
  * @forgettable: dead nodes that others dropped the last reference to, by
  *		&struct bus1_node.released; @data
- * @pollers:	who polls
+ * @pollers:	threads that poll
  *
  * Life, in named steps:
  *
@@ -144,7 +144,7 @@ struct bus1_spare {
  * down
  *	bus1_peer_disconnect() or the last close of the file said so. From now
  *	on every call returns -ESHUTDOWN and every send to it -EHOSTUNREACH.
- *	The same locks hold as before.
+ *	The locks protect the same as before.
  * drained
  *	Its nodes are destroyed, no message is in its queue, it holds no handle,
  *	slice or seed. Others may still hold dead handles to its nodes.
@@ -228,7 +228,7 @@ static inline void bus1_peer_put(struct bus1_peer *peer)
  * @a:	peer
  * @b:	peer, may be @a
  *
- * Never sleeps on one with the other held: that would let one peer stall another.
+ * It never sleeps on one with the other held: that would let one peer stall another.
  */
 static inline void bus1_peer_lock_two(struct bus1_peer *a,
 				       struct bus1_peer *b)
@@ -255,8 +255,8 @@ static inline void bus1_peer_unlock_two(struct bus1_peer *a,
  * bus1_peer_wake_locked() - wake a receiver, if one is needed
  * @peer:	peer in whose queue something was committed; its @data is held
  *
- * Under the lock, so that no wake is left to somebody who may lose the processor.
- * bus1_peer_wake_pollers() is to follow.
+ * This is done under the lock, so that no wake is left to a task that may lose the
+ * processor. bus1_peer_wake_pollers() is to follow.
  */
 static inline void bus1_peer_wake_locked(struct bus1_peer *peer)
 {
@@ -265,12 +265,12 @@ static inline void bus1_peer_wake_locked(struct bus1_peer *peer)
 }
 
 /**
- * bus1_peer_wake_pollers() - wake who polls
+ * bus1_peer_wake_pollers() - wake the threads that poll
  * @peer:	peer in whose queue something was committed; no lock is held
  */
 static inline void bus1_peer_wake_pollers(struct bus1_peer *peer)
 {
-	/* Who polls looks at the queue under @data once it can be seen here. */
+	/* A poller looks at the queue, under @data, after it can be seen here. */
 	if (waitqueue_active(&peer->pollers))
 		wake_up_interruptible_poll(&peer->pollers,
 					   EPOLLIN | EPOLLRDNORM);

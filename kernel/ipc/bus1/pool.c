@@ -7,28 +7,28 @@
  * DOC: pool
  *
  * A pool is a sparse shmem file that its peer can map, read-only. Senders write
- * what is too large for a message object into slices of it through the page cache,
- * and receivers what is small and has no other place; nobody writes through a
+ * what is too large for a message object into slices of it, through the page cache.
+ * Receivers do so with small messages that have no other place. Nobody writes through a
  * file or a mapping. shmem gives what a private allocator would have to
  * reinvent: swap, accounting to a memory cgroup, and pages that can be taken
  * away from under whoever mapped them.
  *
  * Where slices lie is decided by best fit over the gaps between them. A gap is
  * kept in the slice before it, so that allocating and freeing a slice needs no
- * memory. Both take O(log n) steps. What lies behind the last slice is by far the
- * largest gap; it is found by its position, and a quiet pool has no tree to keep.
+ * memory. Both take O(log n) steps. The gap behind the last slice is by far the
+ * largest. It is found by its position, so a quiet pool has no tree to keep.
  *
- * Pages are allocated by who writes, in the receiver's memory cgroup, and are zeroed
- * then. A page that no slice overlaps any more is punched out of the file, except
- * the first BUS1_POOL_CACHE bytes, which stay as a cache, and unless somebody
- * (vmsplice, a direct write) still pins the page: reusing that one would show
- * them the next message. There are no huge pages.
+ * The writer allocates the pages, in the receiver's memory cgroup, and they are zeroed
+ * then. A page that no slice overlaps any more is punched out of the file, unless it
+ * lies in the first BUS1_POOL_CACHE bytes, which stay as a cache. Even there it is
+ * punched if somebody (vmsplice, a direct write) still pins it: reusing such a page
+ * would show them the next message. There are no huge pages, see bus1_pool_mount().
  *
  * Punching sleeps, so it cannot happen under the peer's lock, and a page that is
  * about to be punched must not be given out meanwhile. So a slice that dies becomes
- * the whole pages that only it uses, the gaps in them included (bus1_pool_retire);
- * then these are punched; then it is freed. Of a page that others use as well it lets
- * go at once, so that the last of them is alone in it.
+ * the whole pages that only it uses, the gaps in them included (bus1_pool_retire());
+ * then these are punched; then it is freed. A page that others use as well is left to
+ * them immediately, so the last of them finds itself alone in it.
  */
 
 #include <linux/bug.h>
@@ -93,7 +93,7 @@ struct file *bus1_pool_detach(struct bus1_pool *pool)
  * bus1_pool_put_file() - put a file that was taken off its pool
  * @file:	file, or NULL
  *
- * The pages go at once, also where somebody still maps them. Sleeps.
+ * The pages are freed immediately, even if somebody still maps them. Sleeps.
  */
 void bus1_pool_put_file(struct file *file)
 {
@@ -105,7 +105,7 @@ void bus1_pool_put_file(struct file *file)
 
 /**
  * bus1_pool_truncate() - give all pages back to the system
- * @pool:	pool with a file, of which nobody can allocate a slice meanwhile
+ * @pool:	pool with a file, from which nobody can allocate a slice meanwhile
  *
  * Mappings lose what they showed. Sleeps.
  */
@@ -131,9 +131,9 @@ static int refuse_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
 }
 
 /*
- * What mappings refer to is the shmem file itself. remap_file_pages() would map
- * that one again, writable, and /proc/PID/map_files would open or truncate it; so
- * all that its operations do is to refuse.
+ * Mappings refer to the shmem file itself. remap_file_pages() would map it again,
+ * writable, and /proc/PID/map_files would open or truncate it. So all its operations
+ * refuse.
  */
 static const struct file_operations pool_file_ops = {
 	.open = refuse_open,
@@ -144,15 +144,15 @@ static const struct inode_operations pool_inode_ops = {
 	.setattr = refuse_setattr,
 };
 
-/* What pools are files of: a tmpfs of its own, which never has huge pages. */
+/* The files of all pools are on a tmpfs of their own, without huge pages. */
 static struct vfsmount *pool_mount __ro_after_init;
 
 /**
- * bus1_pool_mount() - make what pools are files of
+ * bus1_pool_mount() - mount the file system that the files of pools are on
  *
  * The pages of a pool are given back one by one, and whoever pins one must not pin
- * another message with it. So the setting for other internal files of shmem, which may
- * ask for huge pages, is not for these.
+ * another message with it. So these files do not follow the setting for internal files
+ * of shmem, which may ask for huge pages.
  */
 void __init bus1_pool_mount(void)
 {
@@ -183,10 +183,10 @@ int bus1_pool_prepare(struct bus1_pool *pool)
 		return -ENOMEM;
 	file = shmem_file_setup_with_mnt(pool_mount, "bus1", BUS1_POOL_SIZE,
 					 VM_NORESERVE);
-	/* The system may have no more files; whoever sends knows of none. */
+	/* The system may have no more files. Callers, who open none, get -ENOMEM. */
 	if (IS_ERR(file))
 		return -ENOMEM;
-	/* As files of shmem are that are not the user's. */
+	/* As for all files of shmem that are internal to the kernel. */
 	file_inode(file)->i_flags |= S_PRIVATE;
 	file->f_op = &pool_file_ops;
 	file_inode(file)->i_fop = &pool_file_ops;
@@ -198,7 +198,7 @@ int bus1_pool_prepare(struct bus1_pool *pool)
 }
 
 /*
- * Reading where there is no page is SIGBUS and allocates nothing: only messages
+ * Reading where there is no page raises SIGBUS and allocates nothing: only messages
  * add pages, and what they add is charged.
  */
 static vm_fault_t pool_fault(struct vm_fault *vmf)
@@ -226,16 +226,16 @@ static const struct vm_operations_struct pool_vm_ops = {
 /**
  * bus1_pool_mmap() - map a pool
  * @file:	the pool's file
- * @vma:	mapping to be; shared, to be read and nothing else
+ * @vma:	mapping to be made; shared, and for reading only
  *
- * The mapping refers to the shmem file, not to the peer: a peer that is mapped
- * can be closed, and what was mapped is then gone.
+ * The mapping refers to the shmem file, not to the peer. A peer that is mapped can be
+ * closed, and then what was mapped is gone.
  *
  * Return: 0, -EPERM if @vma is writable or executable, -EINVAL if it is private.
  */
 int bus1_pool_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	/* A program in which what can be read can be executed did not ask for it. */
+	/* A personality that adds PROT_EXEC to each mapping did not ask for it. */
 	if (current->personality & READ_IMPLIES_EXEC)
 		vm_flags_clear(vma, VM_EXEC);
 	if (vma->vm_flags & (VM_WRITE | VM_EXEC))
@@ -243,7 +243,7 @@ int bus1_pool_mmap(struct file *file, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
-	/* Messages are no part of a core dump, and a mapping grows by another one. */
+	/* Messages do not belong in core dumps. To map more, make another mapping. */
 	vm_flags_mod(vma, VM_DONTDUMP | VM_DONTEXPAND, VM_MAYWRITE | VM_MAYEXEC);
 	vma_set_file(vma, file);
 	vma->vm_ops = &pool_vm_ops;
@@ -261,7 +261,7 @@ unsigned long bus1_pool_resident(const struct bus1_pool *pool)
 	return pool->file ? READ_ONCE(pool->file->f_mapping->nrpages) : 0;
 }
 
-/* One pass of reclaim, no OOM kill: a full cgroup is the receiver's. */
+/* One pass of reclaim and no OOM kill: the cgroup that is full is the receiver's. */
 static struct folio *add_page_at(struct bus1_pool *pool, u64 offset)
 {
 	return shmem_read_folio_gfp(pool->file->f_mapping, offset >> PAGE_SHIFT,
@@ -269,7 +269,7 @@ static struct folio *add_page_at(struct bus1_pool *pool, u64 offset)
 				    __GFP_NOWARN);
 }
 
-/* Get the page at @offset: the one that is there, or a new one. */
+/* Get the page at @offset, a new one if there is none. */
 static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
 {
 	struct folio *folio;
@@ -288,8 +288,8 @@ static struct folio *get_page_at(struct bus1_pool *pool, u64 offset)
 }
 
 /*
- * A page that is there and that nobody uses at the moment, locked; else NULL. As
- * filemap_lock_folio(), without the detours for what is rare: it says no then.
+ * Returns a page that is there and that nobody uses at the moment, locked; else NULL.
+ * This is filemap_lock_folio() without the rare cases, in which it returns NULL.
  */
 static __always_inline struct folio *trylock_page_at(struct bus1_pool *pool,
 						     u64 offset)
@@ -305,7 +305,7 @@ static __always_inline struct folio *trylock_page_at(struct bus1_pool *pool,
 	if (!folio)
 		return NULL;
 	if (likely(folio_trylock(folio))) {
-		/* It may have been freed, and be another's, before we had it. */
+		/* It may have been freed, and used elsewhere, before we got it. */
 		if (likely(folio->mapping == mapping &&
 			   folio->index == offset >> PAGE_SHIFT &&
 			   folio_test_uptodate(folio) &&
@@ -318,8 +318,8 @@ static __always_inline struct folio *trylock_page_at(struct bus1_pool *pool,
 }
 
 /*
- * shmem makes huge pages all the same where the administrator forces it to. They become
- * small ones when they are first written to, unless somebody pins them.
+ * An administrator can force shmem to use huge pages everywhere. They are split when they
+ * are first written to, which fails if somebody pins them.
  */
 static int check_page(struct folio *folio)
 {
@@ -331,8 +331,8 @@ static int check_page(struct folio *folio)
 }
 
 /*
- * The page at @offset, locked: migration copies a page and then expects that only
- * who finds it in the page cache, and locks it, can begin to use it.
+ * Returns the page at @offset, locked: migration copies a page, and expects that nobody
+ * begins to use it without finding it in the page cache and locking it.
  */
 static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset)
 {
@@ -360,7 +360,7 @@ static struct folio *lock_page_at(struct bus1_pool *pool, u64 offset)
 	return folio;
 }
 
-/* What was written is for mappings, too, whose cache lines may be others. */
+/* Mappings show what was written, and may have other cache lines. */
 static void unlock_page_at(struct folio *folio)
 {
 	flush_dcache_folio(folio);
@@ -376,7 +376,7 @@ static void unlock_page_at(struct folio *folio)
  * @slice:	allocated and filled slice
  *
  * Only pages that were swapped out can have been lost, so this costs nothing
- * while there are none.
+ * as long as there are none.
  *
  * Return: 0, -EIO if a page cannot be read back, -ENOMEM.
  */
@@ -397,7 +397,7 @@ int bus1_pool_check(struct bus1_pool *pool, const struct bus1_slice *slice)
 	return 0;
 }
 
-/* One piece of user memory, as most payloads are, needs no walk. */
+/* Most payloads are one piece of user memory, which needs no walk. */
 static size_t copy_in(struct folio *folio, u64 offset, size_t n,
 		      struct iov_iter *iter)
 {
@@ -421,8 +421,8 @@ static size_t copy_in(struct folio *folio, u64 offset, size_t n,
  * bus1_pool_write() - write into an allocated slice
  * @pool:	pool
  * @slice:	slice that belongs to the caller
- * @iter:	what to write; user memory is read without faulting pages in. It
- *		is of no use afterwards
+ * @iter:	what to write; user memory is read without faulting pages in. Where it
+ *		stands afterwards is undefined
  *
  * Return: 0; -EFAULT if a page of @iter is not in memory; or the error with which
  * a page of the pool could not be had.

@@ -24,7 +24,7 @@ struct vm_area_struct;
  * @offset:	where it begins
  * @size:	how much it takes; 0 while it is not allocated
  * @gap:	free bytes between its end and the next slice
- * @serial:	tells it from all others that were published at this offset
+ * @serial:	tells it from all other slices that were published at this offset
  * @published:	whether the receiver knows the slice and may release it
  */
 struct bus1_slice {
@@ -40,11 +40,11 @@ struct bus1_slice {
 
 /**
  * struct bus1_pool - one peer's receive memory
- * @file:	the shmem file that holds the pages. NULL until the first slice
- *		or mapping, set with cmpxchg; there as long as a slice is, and taken
- *		off under the lock when the peer is down and the last slice is freed
+ * @file:	the shmem file that holds the pages. NULL until the first slice or
+ *		mapping, then set with cmpxchg. It is there as long as a slice is, and
+ *		taken off under the lock when the peer is down and the last slice is freed
  * @slices:	all slices, by address
- * @gaps:	the slices with a gap behind them, but for the last, by size of the
+ * @gaps:	the slices with a gap behind them, except the last, by size of the
  *		gap and address
  * @published:	the slices that the receiver may release, by offset
  * @n_published: how many slices were ever published

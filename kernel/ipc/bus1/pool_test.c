@@ -32,7 +32,7 @@ static struct bus1_slice *alloc(struct kunit *test, unsigned int i, u64 size)
 	return &f->slices[i];
 }
 
-/* As whoever frees a message does it, the lock apart. */
+/* Frees a slice as the free of a message does, without the lock. */
 static void release(struct bus1_pool *pool, struct bus1_slice *slice)
 {
 	if (bus1_pool_retire(pool, slice))
@@ -40,7 +40,7 @@ static void release(struct bus1_pool *pool, struct bus1_slice *slice)
 	bus1_pool_free(pool, slice);
 }
 
-/* Each byte tells where it is, and the page that it is in. */
+/* Each byte says where it is, and in which page. */
 static u8 byte_at(u64 offset, u8 seed)
 {
 	return offset ^ (offset >> PAGE_SHIFT) ^ seed;
@@ -62,7 +62,7 @@ static int fill(struct kunit *test, const struct bus1_slice *slice, u64 size,
 	return err;
 }
 
-/* Without a page there is a zero; -1 if that page is not there at all. */
+/* Reads a byte of the pool; -1 if its page is not there. */
 static int peek(struct bus1_pool *pool, u64 offset)
 {
 	struct folio *folio = filemap_get_folio(pool->file->f_mapping,
@@ -170,7 +170,7 @@ static void the_best_gap_is_taken(struct kunit *test)
 		offsets[i] = alloc(test, i, sizes[i])->offset;
 	for (i = 0; i < ARRAY_SIZE(sizes); i += 2)
 		bus1_pool_free(&f->pool, &s[i]);
-	/* The smallest that is large enough, the lowest of equal ones. */
+	/* The smallest gap that is large enough, the lowest of equal ones. */
 	KUNIT_EXPECT_EQ(test, alloc(test, 10, 57)->offset, offsets[2]);
 	KUNIT_EXPECT_EQ(test, alloc(test, 11, 64)->offset, offsets[6]);
 	KUNIT_EXPECT_EQ(test, alloc(test, 12, 64)->offset, offsets[4]);
@@ -196,7 +196,7 @@ static void a_full_pool_is_exfull(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, alloc(test, 2, 16)->offset, 0);
 }
 
-/* The pool again, as a map of units of 8 bytes. Offsets have to stay below. */
+/* The pool once more, as a map of units of 8 bytes, which no offset may exceed. */
 #define N_UNITS 4096
 
 struct model {
@@ -308,7 +308,7 @@ static void only_published_slices_are_found(struct kunit *test)
 
 	for (i = 0; i < N_SLICES; i++)
 		alloc(test, i, 16);
-	/* In an order that is neither up nor down. */
+	/* In an order that is neither ascending nor descending. */
 	for (i = 0; i < N_SLICES; i++) {
 		unsigned int k = i * 37 % N_SLICES;
 
@@ -409,7 +409,7 @@ static void slices_are_copied_between_pools(struct kunit *test)
 	struct bus1_slice *from, copy = {};
 	struct bus1_pool to;
 
-	/* So that the pages of both begin elsewhere. */
+	/* So that page boundaries differ in the two slices. */
 	alloc(test, 0, 1000);
 	from = alloc(test, 1, size);
 	KUNIT_ASSERT_EQ(test, fill(test, from, size, 77), 0);
@@ -449,8 +449,8 @@ static void the_cache_stays_and_the_rest_goes(struct kunit *test)
 }
 
 /*
- * Behind the cache: a page that another slice has a byte of stays, and goes with
- * the last of them.
+ * Behind the cache, a page that another slice has a byte of stays, and goes with
+ * the last of these slices.
  */
 static void a_shared_page_goes_with_its_last_slice(struct kunit *test)
 {
@@ -501,7 +501,7 @@ static void retiring_takes_the_pages_that_nobody_else_uses(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, s[2].offset, start);
 	KUNIT_EXPECT_EQ(test, s[2].offset + s[2].size, end);
 	expect_whole(test, &f->pool);
-	/* Nobody gets the pages until they are punched. */
+	/* No other slice gets the pages until they are punched. */
 	KUNIT_EXPECT_GT(test, alloc(test, 5, PAGE_SIZE)->offset, end);
 	bus1_pool_punch(&f->pool, &s[2]);
 	KUNIT_EXPECT_EQ(test, bus1_pool_resident(&f->pool), 2);
@@ -512,7 +512,7 @@ static void retiring_takes_the_pages_that_nobody_else_uses(struct kunit *test)
 			s[0].offset + s[0].size);
 }
 
-/* The page between them belongs to the one that dies last. */
+/* The page between two slices belongs to the one that dies last. */
 static void slices_that_die_at_once_leave_no_page(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -582,7 +582,7 @@ static void truncating_takes_all_pages(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, bus1_pool_resident(&f->pool), 0);
 }
 
-/* Pages of no slice: what the cache holds at most, whatever went before. */
+/* Without slices, at most the pages of the cache are left, whatever went before. */
 static void expect_resident(struct kunit *test, struct fixture *f)
 {
 	unsigned long pages = 0, i;

@@ -18,11 +18,11 @@
  * M  move: each entry goes to (t, key), and is committed there, and the clock of its
  *    queue becomes at least t. When all are moved, the event is placed.
  *
- * A receiver takes the first entry once it is committed and its event is placed. In
- * front of what is committed may stand an entry that is not. Before F it is postponed:
- * it moves to a higher odd timestamp, and the clock noted is raised with it. After F
- * whoever meets it does the rest of step M, on all queues. So nobody waits for the
- * sender, see tx.c.
+ * A receiver takes the first entry once it is committed and its event is placed. An
+ * entry that is not committed may stand in front of one that is. Before F the receiver
+ * postpones it: it moves to a higher odd timestamp, and the clock noted is raised with
+ * it. After F the receiver does the rest of step M, on all queues. So nobody waits for
+ * the sender, see tx.c.
  *
  * Why all receivers agree: clocks never fall, no committed entry is above its
  * queue's clock, every insertion is above the clock, and t is above each staged
@@ -30,12 +30,12 @@
  * the place of an event is the same in each queue.
  *
  * Why causes come before effects: when an event's sender has returned, or
- * anybody has received it, the event is placed, and the clock of each of its queues has
- * heard of t; whatever begins then is placed above t on each of them.
+ * anybody has received it, the event is placed, and the clock of each of its queues is
+ * at t or above. Whatever begins then is placed above t on each of them.
  *
  * Why the key suffices: two events can only get equal timestamps in one queue
- * when the second staged before the first synced there, that is, while both were
- * under way. The key is the address of something that lives that long.
+ * when the second was staged there before the first was moved, that is, while both
+ * were under way. The key is the address of something that lives that long.
  *
  * After L. Lamport, Time, Clocks, and the Ordering of Events in a Distributed
  * System (1978), and D. Skeen's agreement on the highest proposal.
@@ -82,7 +82,7 @@ void bus1_queue_init(struct bus1_queue *queue)
  * @queue:	queue
  * @entry:	entry that is in no queue
  *
- * Equal places keep the order of insertion: one transaction's array order.
+ * Equal places keep the order of insertion, which is a transaction's array order.
  */
 void bus1_queue_link(struct bus1_queue *queue, struct bus1_entry *entry)
 {
@@ -147,7 +147,7 @@ void bus1_queue_stage(struct bus1_queue *queue, struct bus1_entry *entry,
 	bus1_queue_link(queue, entry);
 }
 
-/* Nothing may stand behind it yet: then it stays where it is. */
+/* If nothing stands between the old place and the new one, no link changes. */
 static void relink_entry(struct bus1_queue *queue, struct bus1_entry *entry,
 			 u64 timestamp)
 {
@@ -180,7 +180,7 @@ void bus1_queue_postpone(struct bus1_queue *queue, struct bus1_entry *entry,
 }
 
 /**
- * bus1_queue_sync() - let a queue hear of a timestamp
+ * bus1_queue_sync() - raise a queue's clock to a timestamp
  * @queue:	queue
  * @timestamp:	timestamp, even
  */
@@ -192,7 +192,7 @@ void bus1_queue_sync(struct bus1_queue *queue, u64 timestamp)
 
 /**
  * bus1_queue_commit() - commit a staged entry (step M)
- * @queue:	queue; hears of @timestamp
+ * @queue:	queue; its clock becomes @timestamp at least
  * @entry:	entry staged on @queue
  * @timestamp:	timestamp of the transaction
  */

@@ -42,10 +42,11 @@ struct bus1_tx;
 /**
  * struct bus1_entry - one entry of a queue, embedded in what it announces
  * @rb:		links the entry into its queue
- * @link:	for whoever removed the entry from its queue
+ * @link:	for the caller that removed the entry from its queue
  * @place:	where it stands; the timestamp is 0 while it is in no queue
  * @tx:		transaction that it is a part of, NULL for an event with one receiver.
- *		A message's holds a reference, others lie in what outlives the entry
+ *		A message's entry holds a reference; other transactions lie in what
+ *		outlives the entry
  * @type:	what it is embedded in; constant
  */
 struct bus1_entry {

@@ -69,7 +69,7 @@ static void a_new_queue_is_empty(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, bus1_entry_queued(&entry));
 }
 
-/* Neither the key nor the address of an entry decides here. */
+/* Neither the key nor the address of an entry matters here. */
 static void unicasts_come_out_as_they_went_in(struct kunit *test)
 {
 	static const unsigned int order[] = { 3, 0, 2, 1 };

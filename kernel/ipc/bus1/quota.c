@@ -6,9 +6,9 @@
 /**
  * DOC: shares
  *
- * What a message consumes is charged to its receiver, where it is booked under the
+ * What a message consumes is charged to its receiver, and booked there under the
  * sender's name. A claimant that holds s of a resource with limit L, of which U is
- * used and which n claimants hold (this one counted), may take c more if
+ * used and some is held by n claimants (this one counted), may take c more if
  *
  *	s + c <= (L - U + s) / (n + 1).
  *
@@ -19,22 +19,23 @@
  * A peer's limits are its own: they are reserved from what its user may have when
  * they are set, and given back when the peer is closed. A message is then charged
  * to the peer alone, under its lock, and the rule holds whatever the user's other
- * peers do. Reserved of a resource is max(limit, used): who lowers a limit to below
- * what is used gets the rest back as it is released, and not to reserve it twice.
+ * peers do. What is reserved of a resource is max(limit, used): if a limit is lowered
+ * to below what is used, the rest is given back as it is released, so that it cannot be
+ * reserved a second time.
  *
  * What a user reserves counts up the chain of owners of its user namespaces, as
  * ucounts do, so that making namespaces makes no limits. The chain ends at a
- * namespace that the root of the initial one made. It is a container that the
- * administrator set up: its users are bounded as users of the host are, each by
- * itself, its memory by its cgroup, and it takes nothing from the services
- * of the host's root, who is not to be mistaken for it.
+ * namespace that the root of the initial one made. Such a namespace is a container
+ * that the administrator set up. Its users are bounded as users of the host are, each
+ * by itself, and its memory by its cgroup. It takes nothing from the services of the
+ * host's root, and is not taken for root.
  *
  * A claimant is a user, seen from the receiver's user namespace: a sender in a
  * namespace below counts as the user there who owns that namespace. Making
  * namespaces makes no claimants. A namespace that the root of the initial one made
  * is a claimant of its own to everybody outside, whatever users it has: it is
  * neither the host's root, nor as many claimants as there are IDs mapped into it.
- * So a program that makes namespaces for others with root's user ID makes claimants.
+ * So a program that makes namespaces for others with root's user ID does make claimants.
  */
 
 #include <linux/bug.h>
@@ -55,7 +56,7 @@ unsigned int bus1_user_max[BUS1_RESOURCES] __read_mostly = {
 	[BUS1_FDS] = BUS1_USER_FDS,
 };
 
-/* Beside what is counted with the rlimits: peers, which have a sysctl per namespace. */
+/* Peers are not counted with the rlimits: they have a sysctl per namespace. */
 #define COUNT_PEERS	UCOUNT_RLIMIT_COUNTS
 
 static atomic_long_t *counter(struct ucounts *user, enum rlimit_type type)
@@ -64,7 +65,7 @@ static atomic_long_t *counter(struct ucounts *user, enum rlimit_type type)
 				     &user->rlimit[type];
 }
 
-/* Who pays as well for what @user has, or NULL. */
+/* The user that pays as well for what @user has, or NULL. */
 static struct ucounts *payer_above(const struct ucounts *user)
 {
 	return bus1_user_made_by_root(user->ns) ? NULL : user->ns->ucounts;
@@ -77,7 +78,7 @@ static void sub_count(struct ucounts *user, const struct ucounts *end,
 		WARN_ON_ONCE(atomic_long_sub_return(n, counter(user, type)) < 0);
 }
 
-/* Never above @max, not for a moment, so that nothing wraps. */
+/* The count is never above @max, not even for a moment, so that nothing wraps. */
 static bool add_below(atomic_long_t *count, long n, long max)
 {
 	long old = atomic_long_read(count);
@@ -90,9 +91,9 @@ static bool add_below(atomic_long_t *count, long n, long max)
 }
 
 /*
- * A namespace begins without a limit of its own, so that of the initial one holds
- * everywhere. Peers are not counted by inc_ucount(), which counts them for whoever
- * made a container.
+ * A namespace begins without a limit of its own, so the limit of the initial one holds
+ * everywhere. Peers are not counted by inc_ucount(): it would also count them for the
+ * user that made a container.
  */
 static long max_peers(const struct user_namespace *ns)
 {
@@ -124,7 +125,7 @@ static enum rlimit_type count_of(enum bus1_resource r)
 	return UCOUNT_RLIMIT_BUS1_SLICES + r;
 }
 
-/* What is reserved with a limit of @max, in the unit that users are counted in. */
+/* What is reserved with a limit of @max, in the unit that is counted for users. */
 static long reserved(const struct bus1_quota *quota, enum bus1_resource r, u32 max)
 {
 	u32 n = max(max, quota->used.of[r]);
@@ -132,7 +133,7 @@ static long reserved(const struct bus1_quota *quota, enum bus1_resource r, u32 m
 	return r == BUS1_BYTES ? DIV_ROUND_UP(n, SZ_1K) : n;
 }
 
-/* How much more, or less, that is than now. */
+/* How much more, or less, that is than what is reserved now. */
 static long reserve_more(const struct bus1_quota *quota, enum bus1_resource r,
 			 u32 max)
 {
@@ -154,7 +155,7 @@ long bus1_user_reserved(struct ucounts *user, enum bus1_resource r)
 /**
  * bus1_quota_init() - initialize a quota with no limits and nothing reserved
  * @quota:	quota
- * @user:	user to reserve from, who outlives the quota
+ * @user:	user to reserve from; outlives the quota
  */
 void bus1_quota_init(struct bus1_quota *quota, struct ucounts *user)
 {
@@ -164,7 +165,7 @@ void bus1_quota_init(struct bus1_quota *quota, struct ucounts *user)
 }
 
 /**
- * bus1_quota_deinit() - free what is left of a quota that nothing is charged to
+ * bus1_quota_deinit() - free what is left of a quota to which nothing is charged
  * @quota:	quota that is closed, or was never open
  */
 void bus1_quota_deinit(struct bus1_quota *quota)
@@ -289,11 +290,11 @@ bool bus1_quota_swap(struct bus1_quota *quota, struct bus1_quota *with)
  * bus1_quota_ancestor() - find whom a receiver sees as a sender from elsewhere
  * @receiver:	the receiver's user namespace
  * @sender:	user of the sending peer
- * @container:	what bus1_user_container() says of @sender
+ * @container:	what stands for the container of @sender, see &struct bus1_ident; or NULL
  *
  * Walk up from the sender to the first owner who lives in the receiver's user
- * namespace or in an ancestor of it. The initial one is everybody's ancestor; who
- * gets there from a container is that container.
+ * namespace or in an ancestor of it. The initial namespace is an ancestor of all. A walk
+ * that gets there from a container ends at that container.
  *
  * Return: that user; it lives as long as @sender and @container do.
  */
@@ -390,11 +391,11 @@ bool bus1_claim_is_idle(const struct bus1_claim *claim)
 }
 
 /**
- * bus1_quota_settle() - a claim may hold nothing any more
+ * bus1_quota_settle() - take care of a claim that may hold nothing any more
  * @quota:	quota
  * @claim:	claim on @quota; may be freed
  *
- * At most one idle claim stays, so that no sender leaves memory behind.
+ * At most one idle claim stays, so that senders leave no memory behind.
  */
 void bus1_quota_settle(struct bus1_quota *quota, struct bus1_claim *claim)
 {
@@ -457,7 +458,7 @@ int bus1_quota_charge_own(struct bus1_quota *quota,
 	return 0;
 }
 
-/* What is used beyond a limit that was lowered is reserved until it is given back. */
+/* What is used beyond a limit that was lowered stays reserved until it is given back. */
 static noinline void give_back_beyond(struct bus1_quota *quota,
 				      enum bus1_resource r, u32 n)
 {
@@ -505,7 +506,7 @@ void bus1_quota_uncharge(struct bus1_quota *quota, struct bus1_claim *claim,
 		sub_one(quota, claim, BUS1_HANDLES, n[BUS1_HANDLES]);
 		sub_one(quota, claim, BUS1_FDS, n[BUS1_FDS]);
 	}
-	/* One that holds nothing may be gone already. */
+	/* A claim that holds nothing may be gone already. */
 	if (claim && claim != quota->idle &&
 	    (n[BUS1_SLICES] | n[BUS1_BYTES] | n[BUS1_HANDLES] | n[BUS1_FDS]))
 		bus1_quota_settle(quota, claim);
@@ -531,9 +532,9 @@ void bus1_quota_uncharge_one(struct bus1_quota *quota, struct bus1_claim *claim,
  * @sender:	user of the sending peer
  * @n_fds:	how many more
  *
- * As for AF_UNIX, RLIMIT_NOFILE bounds them, so that the limit on open files
- * cannot be evaded by sending them away. They count up the chain of owners as what
- * is reserved does, so not for the host's root if a container has them in flight.
+ * RLIMIT_NOFILE bounds them, as it does for AF_UNIX, so that the limit on open files
+ * cannot be evaded by sending them away. They count up the chain of owners, as
+ * reservations do, so what a container has in flight does not count for the host's root.
  *
  * Return: 0, or -ETOOMANYREFS.
  */
@@ -547,7 +548,7 @@ int bus1_user_charge_fds(struct ucounts *sender, unsigned int n_fds)
 		return 0;
 	if (!capable(CAP_SYS_RESOURCE) && !capable(CAP_SYS_ADMIN))
 		return -ETOOMANYREFS;
-	/* What it may exceed is its limit, not what can be counted. */
+	/* It may exceed its limit, but not what can be counted. */
 	if (add_count(sender, UCOUNT_RLIMIT_BUS1_SENT_FDS, n_fds, LONG_MAX))
 		return 0;
 	return -ETOOMANYREFS;

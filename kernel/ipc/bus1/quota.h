@@ -42,7 +42,7 @@ struct bus1_amount {
  *		reference
  * @used:	what it holds
  *
- * A claim lives while it holds anything. One that holds nothing may stay, see
+ * A claim lives as long as it holds anything. One that holds nothing may stay, see
  * &struct bus1_quota.idle.
  */
 struct bus1_claim {
@@ -126,7 +126,7 @@ static inline bool bus1_user_made_by_root(const struct user_namespace *ns)
  * bus1_quota_claimant() - find whom a receiver sees as the sender
  * @quota:	quota of the receiver
  * @sender:	user of the sending peer
- * @container:	who stands for its container, see bus1_quota_ancestor(); or NULL
+ * @container:	what stands for its container, see bus1_quota_ancestor(); or NULL
  *
  * Return: the user that the receiver's shares are counted for; it lives as long as
  * @sender and @container do.
@@ -184,8 +184,8 @@ static __always_inline void bus1_quota_add(struct bus1_quota *quota,
  * @claim:	the claimant's claim on @quota
  * @amount:	what the message consumes
  *
- * All or nothing. A claim that holds nothing afterwards may be freed. What fits its share
- * is no more than half of the limit, so that need not be looked at first.
+ * All or nothing. A claim that holds nothing afterwards may be freed. What fits the share
+ * is at most half of the limit, so -EMSGSIZE need not be checked first.
  *
  * Return: 0; -EMSGSIZE if even an idle receiver would refuse it; -EXFULL if a
  * claimant that holds nothing would be refused; -EDQUOT if this claimant's share is
@@ -208,7 +208,7 @@ bus1_quota_charge(struct bus1_quota *quota, struct bus1_claim *claim,
 		bus1_quota_add(quota, claim, BUS1_HANDLES, n[BUS1_HANDLES]);
 		bus1_quota_add(quota, claim, BUS1_FDS, n[BUS1_FDS]);
 	}
-	/* Nobody would settle a claim that nothing is charged under. */
+	/* Nobody else would settle a claim that nothing is charged under. */
 	if (!(n[BUS1_SLICES] | n[BUS1_BYTES] | n[BUS1_HANDLES] | n[BUS1_FDS]))
 		bus1_quota_settle(quota, claim);
 	return 0;

@@ -23,7 +23,7 @@ static void shares_are_as_documented(struct kunit *test)
 	/* Another resource is another matter. */
 	EXPECT_TAKE(2, BUS1_BYTES, 60, 0);
 	GIVE_ALL(0);
-	/* Two claimants are left, of whom one holds 20: (120 - 10) / 3. */
+	/* Two claimants are left, one of which holds 20: (120 - 10) / 3. */
 	EXPECT_TAKE(1, BUS1_FDS, 17, -EDQUOT);
 	EXPECT_TAKE(1, BUS1_FDS, 16, 0);
 }
@@ -90,7 +90,7 @@ static void own_use_is_bounded_by_the_limit_alone(struct kunit *test)
 		EXPECT_OWN(q, r, 1, -ENOBUFS);
 		EXPECT_TAKE(0, r, 1, -EXFULL);
 		uncharge(q, NULL, r, 40);
-		/* 40 are free and nobody is a claimant: a half of it. */
+		/* 40 are free and nobody is a claimant, so half of that. */
 		EXPECT_TAKE(0, r, 21, -EXFULL);
 		EXPECT_TAKE(0, r, 20, 0);
 		EXPECT_OWN(q, r, 21, -ENOBUFS);
@@ -127,7 +127,7 @@ struct model {
 	struct rnd_state rnd;
 };
 
-/* The rule of abi and documentation, from nothing but who holds what. */
+/* The rule of abi.md and the documentation, computed from who holds what alone. */
 static int model_check(const struct model *model, unsigned int claimant,
 		       enum bus1_resource r, s64 c)
 {
@@ -161,7 +161,7 @@ static int model_charge(struct model *model, unsigned int claimant,
 	return worst;
 }
 
-/* Mostly what could fit, now and then nothing, and now and then too much. */
+/* Usually what may fit, now and then nothing, and now and then too much. */
 static u32 model_amount(struct model *model, u32 max)
 {
 	u32 random = prandom_u32_state(&model->rnd), scale = random % 8;
@@ -224,7 +224,7 @@ static void random_charges_follow_the_formula(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, model);
 	prandom_seed_state(&model->rnd, 1);
 	for (i = 0; i < 30000; i++) {
-		/* Limits change meanwhile, also to below what is used. */
+		/* Limits change meanwhile, even to below what is used. */
 		for (r = 0; !(i % 100) && r < BUS1_RESOURCES; r++)
 			model->max[r] = max.of[r] =
 				limits[(i / 100 + r) % ARRAY_SIZE(limits)];
@@ -237,7 +237,7 @@ static void random_charges_follow_the_formula(struct kunit *test)
 	}
 }
 
-/* When the others took what they could, each in turn: the worst they can do. */
+/* The others have taken what they could, one after the other: the worst they can do. */
 static void the_guarantee_holds_for_a_newcomer(struct kunit *test)
 {
 	static const u32 limits[] = { 2, 6, 97, 1024, 16384, SZ_16M };
@@ -285,7 +285,7 @@ static void the_guarantee_holds_at_any_time(struct kunit *test)
 	}
 }
 
-/* The numbers that abi and man pages promise for the default limits. */
+/* The numbers that abi.md and the documentation promise for the default limits. */
 static void the_defaults_serve_as_many_as_promised(struct kunit *test)
 {
 	static const u32 promises[][3] = {
@@ -358,7 +358,7 @@ static void a_container_is_one_claimant_and_not_root(struct kunit *test)
 	EXPECT_SEES_IN(&f->quota, in_low, whole, whole);
 	EXPECT_SEES_IN(&f->quota, another, another, another);
 	EXPECT_SEES_IN(&f->quota, root, NULL, root);
-	/* Inside, users are users, and who comes from beside it is one. */
+	/* Inside, each user is a claimant, and a namespace beside it is one. */
 	bus1_quota_init(&q, new_user(test, ns, UID_OWNER));
 	EXPECT_SEES_IN(&q, a, whole, a);
 	EXPECT_SEES_IN(&q, b, whole, b);
@@ -397,7 +397,7 @@ static void one_idle_claim_stays(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&f->users[0]->count), references);
 }
 
-/* Whoever is refused, or asks for nothing, costs the receiver nothing. */
+/* A claimant that is refused, or asks for nothing, costs the receiver nothing. */
 static void claims_that_hold_nothing_do_not_pile_up(struct kunit *test)
 {
 	struct fixture *f = test->priv;

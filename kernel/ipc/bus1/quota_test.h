@@ -11,7 +11,7 @@
 
 #include "quota.h"
 
-/* Users that nobody else in this kernel is. */
+/* Users that do not exist elsewhere in this kernel. */
 #define UID_OWNER	1700000000
 #define UID_CLAIMANT	1700001000
 #define N_CLAIMANTS	128
@@ -35,7 +35,7 @@ static inline struct ucounts *new_user(struct kunit *test, struct user_namespace
 	return user;
 }
 
-/* What the rooms use of a namespace; the test holds the last reference. */
+/* The part of a namespace that is used here; the test holds the last reference. */
 static inline struct user_namespace *new_ns(struct kunit *test, struct ucounts *owner)
 {
 	struct user_namespace *ns = kunit_kzalloc(test, sizeof(*ns), GFP_KERNEL);
@@ -48,7 +48,7 @@ static inline struct user_namespace *new_ns(struct kunit *test, struct ucounts *
 	ns->level = owner->ns->level + 1;
 	ns->owner = owner->uid;
 	ns->ucounts = owner;
-	/* As every new one has it. */
+	/* As in every new namespace. */
 	ns->ucount_max[UCOUNT_BUS1_PEERS] = INT_MAX;
 	return ns;
 }
@@ -147,7 +147,7 @@ static inline void uncharge_all(struct bus1_quota *quota, struct ucounts *user)
 	bus1_quota_uncharge(quota, claim, &all);
 }
 
-/* On the quota of the fixture, for the claimants by their number. */
+/* These work on the quota of the fixture, with claimants by number. */
 #define SET_LIMIT(_limit) \
 	KUNIT_ASSERT_EQ(test, set_limits(&f->quota, _limit), 0)
 #define CLAIM(_i)		find_claim(&f->quota, f->users[_i])
@@ -158,7 +158,7 @@ static inline void uncharge_all(struct bus1_quota *quota, struct ucounts *user)
 #define EXPECT_OWN(_quota, _r, _n, _result) \
 	KUNIT_EXPECT_EQ(test, charge_own(_quota, _r, _n), _result)
 
-/* Take as much as is given, in ever smaller pieces. */
+/* Takes as much as is given, in ever smaller pieces. */
 static inline void take_most(struct fixture *f, unsigned int i, enum bus1_resource r)
 {
 	u32 n = f->quota.max.of[r] / 2;
@@ -201,7 +201,7 @@ static inline int quota_init(struct kunit *test)
 	return 0;
 }
 
-/* What claimants and peers gave back has to be all there was. */
+/* What claimants and peers gave back has to be everything. */
 static inline void quota_exit(struct kunit *test)
 {
 	struct fixture *f = test->priv;

@@ -42,7 +42,7 @@ static void peers_of_one_user_reserve_together(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count_peers(f->owner), 1);
 	KUNIT_ASSERT_EQ(test, open_quota(&other, f->owner, 4000), 0);
 	KUNIT_EXPECT_EQ(test, set_limits(&f->quota, 6001), -ENOSPC);
-	/* What it has, it has: the other one may fill up. */
+	/* It keeps what it has, and the other one may fill up. */
 	for (r = 0; r < BUS1_RESOURCES; r++) {
 		EXPECT_OWN(&other, r, 4000, 0);
 		EXPECT_TAKE(0, r, 3000, 0);
@@ -53,7 +53,7 @@ static void peers_of_one_user_reserve_together(struct kunit *test)
 	SET_LIMIT(10000);
 }
 
-/* All of it or nothing, whichever it is that does not fit. */
+/* All or nothing, whichever resource does not fit. */
 static void limits_that_do_not_fit_change_nothing(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -74,7 +74,7 @@ static void limits_that_do_not_fit_change_nothing(struct kunit *test)
 	}
 }
 
-/* Or a user could have any number of peers that are full and have no limit. */
+/* Otherwise a user could have any number of full peers with a limit of 0. */
 static void what_is_used_stays_reserved(struct kunit *test)
 {
 	struct fixture *f = test->priv;
@@ -134,7 +134,7 @@ static void sums_do_not_wrap(struct kunit *test)
 	for (i = 0; i < 5; i++)
 		KUNIT_EXPECT_EQ(test, bus1_quota_open(&q[i], &max), -ENOSPC);
 	EXPECT_COUNT(f->owner, HANDLES, INT_MAX);
-	/* Of 2 GiB less a byte one more would make 2^31 KiB. */
+	/* One more peer with 2 GiB less a byte would make 2^31 KiB. */
 	max = only(BUS1_BYTES, INT_MAX);
 	for (i = 0; i < 1024; i++)
 		KUNIT_EXPECT_EQ(test, bus1_quota_open(&q[i], &max),
@@ -195,7 +195,7 @@ static void a_container_takes_nothing_from_root(struct kunit *test)
 	bus1_user_uncharge_fds(in_low, 10);
 	close_quota(&q);
 	expect_user(test, a, 0);
-	/* It has no limit on peers of its own, and yet one. */
+	/* It has no limit on peers of its own, and is limited all the same. */
 	atomic_long_set(&a->ucount[UCOUNT_BUS1_PEERS], BUS1_USER_PEERS);
 	KUNIT_EXPECT_EQ(test, open_quota(&q, in_low, 0), -ENOSPC);
 	KUNIT_EXPECT_EQ(test, count_peers(a), BUS1_USER_PEERS);
@@ -225,14 +225,14 @@ static void only_an_uncharged_quota_is_swapped(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, count_peers(f->owner), 0);
 	expect_user(test, f->users[0], 50);
 	KUNIT_EXPECT_EQ(test, count_peers(f->users[0]), 1);
-	/* And back, as the end of a test expects it. */
+	/* Put it back, as the end of a test expects it. */
 	KUNIT_ASSERT_EQ(test, open_quota(&other, f->owner, 0), 0);
 	KUNIT_EXPECT_TRUE(test, bus1_quota_swap(q, &other));
 	close_quota(&other);
 	expect_user(test, f->users[0], 0);
 }
 
-/* The test itself may do anything, and drops that for a while. */
+/* The test has all capabilities, and drops them for a while. */
 static void sent_files_are_bounded_as_open_ones(struct kunit *test)
 {
 	static const int expect[] = { 0, -ETOOMANYREFS, 0, -ETOOMANYREFS };

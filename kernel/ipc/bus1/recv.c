@@ -6,14 +6,14 @@
 /**
  * DOC: receiving
  *
- * The entry in front of the queue is taken; how, see deliver.c. Nothing gets in
- * front of it meanwhile: insertions are above the clock, but for a reply that a
- * thread leaves to the queue (reply.c), which takes the local lock first.
+ * A receive takes the entry in front of the queue; deliver.c says how. Nothing gets in
+ * front of that entry meanwhile: insertions are above the clock, except for a reply that
+ * a thread leaves to the queue (reply.c), and that needs the local lock.
  *
- * Waking: a commit wakes one waiter, unless as many as there are entries are on
- * their way. A receiver that leaves something wakes the next in the same way, and so does
- * a waiter that was woken and then fails or is killed, after it stopped counting as being
- * on its way. All of this is under the data lock, so no wake is lost::
+ * A commit wakes one waiter, unless as many waiters as there are entries are on their
+ * way. A receiver that leaves something wakes the next one in the same way. So does a
+ * waiter that was woken and then fails or is killed, after it has stopped counting as
+ * being on its way. All of this is done under the data lock, so no wake is lost::
  *
  *	sender				picked waiter, killed
  *					lock; n_coming 1 -> 0; look; unlock
@@ -29,8 +29,8 @@
  * DOC: awaiting
  *
  * A thread registers for a reply, with the request that asks for it or later by its
- * ID; waits; takes what came, as often as the store of the result fails for want of
- * a page; and leaves. What was handed to it and not taken is queued then.
+ * ID. It waits, takes what came, tries again as long as storing the result fails because
+ * a page is missing, and leaves. What was handed to it and not taken is queued then.
  *
  * A reply that came before the thread registered is in the queue, and is taken
  * from there, wherever it stands.
@@ -45,14 +45,14 @@
 #include "deliver.h"
 #include "destroy.h"
 
-/* The notice of a handle that its holder released meanwhile is for nobody. */
+/* The notice for a handle that its holder has released meanwhile is for nobody. */
 static bool is_deliverable(const struct bus1_entry *entry)
 {
 	return entry->type != BUS1_ENTRY_DESTROY ||
 	       container_of(entry, struct bus1_handle, destroyed)->n_user;
 }
 
-/* Returns true once @entry can be received, or somebody else is at it no more. */
+/* Returns true if @entry can be received; false if the queue is to be looked at again. */
 static bool settle_locked(struct bus1_peer *peer, struct bus1_entry *entry)
 {
 	struct bus1_tx *tx = entry->tx;
@@ -63,7 +63,7 @@ static bool settle_locked(struct bus1_peer *peer, struct bus1_entry *entry)
 	} else if (!tx || bus1_tx_is_placed(tx)) {
 		return true;
 	}
-	/* Who is over has left nothing to do, and the entry is looked at again. */
+	/* If the transaction is over there is nothing to do. */
 	if (bus1_tx_enter(tx)) {
 		spin_unlock(&peer->data);
 		bus1_tx_help(tx);
@@ -124,7 +124,7 @@ static bool has_more_locked(struct bus1_peer *peer, struct bus1_entry *entry)
 	return false;
 }
 
-/* Nothing has been received yet. */
+/* Says that nothing has been received yet. */
 static inline void clear_result(struct bus1_recv *recv)
 {
 	struct bus1_recv_args *out = recv->out;
@@ -192,7 +192,7 @@ static int take_notice_locked(struct bus1_peer *peer, struct bus1_recv *recv,
 	return 0;
 }
 
-/* The message that an entry is, or NULL if it is a notice. */
+/* Returns the message that an entry is, or NULL if it is a notice. */
 static struct bus1_message *message_of_locked(struct bus1_entry *entry)
 {
 	struct bus1_reply *reply;
@@ -250,7 +250,7 @@ static int copy_seed(struct bus1_message *message, struct bus1_message *seed)
 	return err;
 }
 
-/* It stays with the peer, so the peer's cgroup pays, whoever calls. */
+/* The message stays with the peer, so the peer's cgroup pays, whoever calls. */
 static struct bus1_message *new_from_seed(struct bus1_message *seed, int *err)
 {
 	const struct bus1_shape shape = {
@@ -281,7 +281,7 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 
 	if (!peer->seed)
 		return -EAGAIN;
-	/* An adoption, which changes it, waits for @local. */
+	/* An adoption, which changes the identity, needs @local. */
 	old = set_active_memcg(peer->ident->memcg);
 	message = new_from_seed(peer->seed, &err);
 	set_active_memcg(old);
@@ -295,7 +295,7 @@ static int recv_seed(struct bus1_peer *peer, struct bus1_recv *recv)
 	return err;
 }
 
-/* Without the locks: what comes now has not been there when the call began. */
+/* This needs no lock: what comes now was not there when the call began. */
 static bool looks_empty(const struct bus1_peer *peer)
 {
 	return !READ_ONCE(peer->queue.n_committed) && !READ_ONCE(peer->down);
@@ -341,7 +341,7 @@ static bool is_readable(struct bus1_peer *peer)
 	return readable;
 }
 
-/* Until woken, or until the deadline on CLOCK_MONOTONIC of the host; 0 is none. */
+/* Sleeps until woken, or until the deadline on the host's CLOCK_MONOTONIC; 0 is none. */
 static int sleep_until(ktime_t *deadline)
 {
 	if (*deadline)
@@ -382,13 +382,13 @@ static int wait_readable(struct bus1_peer *peer, struct bus1_recv *recv)
 		}
 		spin_unlock(&peer->data);
 	}
-	/* A message that is there goes before a signal and the deadline. */
+	/* A message that is there takes precedence over a signal and the deadline. */
 	if (err && !fatal_signal_pending(current) && is_readable(peer))
 		return 0;
 	return err;
 }
 
-/* Who stops receiving lets the next waiter look at what is left. */
+/* A thread that stops receiving lets the next waiter look at what is left. */
 static void pass_wake(struct bus1_peer *peer, struct bus1_recv *recv)
 {
 	spin_lock(&peer->data);
@@ -471,10 +471,10 @@ void bus1_await_end(struct bus1_await *await, struct bus1_peer *peer)
 	struct bus1_reply *reply;
 	bool wake = false;
 
-	/* Who took the reply has left. */
+	/* A thread that took the reply has left already. */
 	if (!await->reply)
 		return;
-	/* Who takes what is in front of the queue holds it. */
+	/* A receive of the entry in front holds it. */
 	mutex_lock(&peer->local);
 	spin_lock(&peer->data);
 	reply = bus1_reply_leave_locked(await, &wake);
@@ -496,7 +496,7 @@ static int sleep_until_decided(struct bus1_await *await, ktime_t *deadline)
 	int err = 0;
 
 	while (!err) {
-		/* Whoever decides does so before looking at who sleeps. */
+		/* A reply is decided first, and its waiter is woken after that. */
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (is_decided(await->reply))
 			break;
@@ -571,7 +571,7 @@ int bus1_await_reply(struct bus1_await *await, struct bus1_peer *peer,
 
 	if (!recv->nonblock && !is_decided(reply))
 		err = sleep_until_decided(await, &recv->deadline);
-	/* What is there goes before the deadline and a signal. */
+	/* A reply that is there takes precedence over the deadline and a signal. */
 	if (err && (fatal_signal_pending(current) || !is_decided(reply)))
 		return err;
 
@@ -579,7 +579,7 @@ int bus1_await_reply(struct bus1_await *await, struct bus1_peer *peer,
 	mutex_lock(&peer->local);
 	err = take_reply(reply, peer, recv);
 	mutex_unlock(&peer->local);
-	/* Nobody learns of a cancellation before it has its place. */
+	/* Nobody may learn of a cancellation before it has its place. */
 	if (err == -ESTALE)
 		bus1_reply_end(reply);
 	if (err)

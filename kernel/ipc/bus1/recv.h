@@ -13,7 +13,7 @@
  * struct bus1_recv - how to receive, and what was received
  * @flags:	BUS1_RECV_*
  * @nonblock:	whether not to wait
- * @picked:	whether the caller was woken, and counts in &struct bus1_peer.n_coming
+ * @picked:	whether the caller was picked, and counts in &struct bus1_peer.n_coming
  * @has_buffer:	whether the caller has a buffer for small messages
  * @max_offset:	how much of the pool the caller has mapped
  * @buffer_size: how much fits into the buffer
@@ -21,8 +21,9 @@
  * @out:	what was received, in the form of the ABI
  * @data:	what goes to the buffer
  * @n_data:	how many bytes
- * @store:	hands @data, then @out to the caller. Called under a spin lock with page faults
- *		off; on failure, which has to be -EFAULT, nothing is received
+ * @store:	hands @data, then @out to the caller. Called under a spin lock, and turns
+ *		page faults off; if it fails, which has to be with -EFAULT, nothing is
+ *		received
  */
 struct bus1_recv {
 	u32 flags;

@@ -16,7 +16,7 @@ static void free_slices(struct bus1_slice **slices, size_t n)
 }
 
 /*
- * On failure everything is as it was. Others who could change what is published
+ * On failure everything is as it was. Other calls that could change what is published
  * wait for @local, so the data lock can be released in between.
  */
 static int unpublish_slices(struct bus1_peer *peer, const u64 *offsets,
@@ -89,7 +89,7 @@ int bus1_peer_release_slices(struct bus1_peer *peer, const u64 *offsets,
  * bus1_peer_find_slice() - find a slice that is to be released later
  * @peer:	peer
  * @offset:	where it begins, or BUS1_OFFSET_INVALID for none
- * @serial:	set; tells it from another one that may be there then
+ * @serial:	set to what tells it from another slice that may be there then
  *
  * Return: 0, or -ENXIO.
  */
@@ -153,7 +153,7 @@ static int check_handle(const struct bus1_handle *handle)
 {
 	if (handle->marked)
 		return -ENOTUNIQ;
-	/* Only calls of its owner, who is us, make a node less live. */
+	/* Only calls of its owner, which is this peer, end the life of a node. */
 	if (bus1_handle_is_own(handle) && handle->n_user == 1 &&
 	    bus1_node_is_live(handle->node))
 		return -EBUSY;

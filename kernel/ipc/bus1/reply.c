@@ -14,8 +14,8 @@
  * from the look-up until it is used, moved or left, so no other call sees it meanwhile.
  *
  * What becomes of a reply is decided under the requester's data lock, once:
- * OPEN turns into ANSWERED, DROPPED or CANCELLING. So for each request exactly one
- * of these happens::
+ * OPEN turns into ANSWERED, DROPPED or CANCELLING. So exactly one of these happens to
+ * each request::
  *
  *	holder, replying		requester, cancelling
  *	lock; OPEN; @filling; unlock
@@ -24,14 +24,14 @@
  *	lock; not OPEN; unlock
  *	free the message, -EHOSTUNREACH
  *
- * A cancelled message that is not @filling is freed by the canceller; one that is
- * by the holder, and its charge is given back by the canceller all the same.
+ * The canceller frees a message that is not @filling. One that is @filling is freed by
+ * the holder; the canceller gives its charge back all the same.
  *
- * Whom to tell of a cancellation is @holder, and no handle moves once the state is
+ * The notice of a cancellation goes to @holder, and no handle moves once the state is
  * CANCELLING. A message that moves handles is a transaction, even with one receiver, so
- * that there is one word which decides where they are: until it is fixed whoever cancels
- * takes the message back, then the handle is where it was; afterwards they finish it, then
- * the handle is at the target. Whoever comes first afterwards notes which
+ * there is one word that decides where they are. Until it is fixed a canceller takes the
+ * message back, and the handle is where it was. Afterwards the canceller finishes it, and
+ * the handle is at the target. The first task that comes after that notes which it was
  * (bus1_reply_note_move())::
  *
  *	mover				canceller
@@ -48,16 +48,16 @@
  *					help tx; holder is B: notice to B,
  *					behind the message
  *
- * The request itself carries the handle to its first holder. Its sender holds its local
- * lock until it is committed, which a cancellation, a flush and a disconnect need: so none
- * of them meets a request that nobody has received yet, and may never.
+ * The request itself carries the handle to its first holder. The sender holds its local
+ * lock until the request is committed. A cancellation, a flush and a disconnect need that
+ * lock, so none of them meets a request that is not committed and may never be.
  *
  * A thread that waits for one reply registers itself in @await. What comes then
  * gets its place in the order but not in the queue. If the thread leaves without
  * taking it, it is put into the queue at that place.
  *
- * Locks: both @local and @data of the requester and of the holder are taken, never
- * two @data at once, and the @local of the other side never.
+ * Each side takes its own @local, and never that of the other side; and the @data of
+ * either side, never two at once.
  */
 
 #include <linux/bug.h>
@@ -70,7 +70,7 @@
 static struct kmem_cache *reply_cache;
 
 /**
- * bus1_reply_cache_init() - make the cache of this room
+ * bus1_reply_cache_init() - make the cache of replies
  */
 void __init bus1_reply_cache_init(void)
 {
@@ -80,7 +80,7 @@ void __init bus1_reply_cache_init(void)
 
 /**
  * bus1_reply_take_locked() - take the memory that is kept for the next request
- * @requester:	who asks; its @data is held
+ * @requester:	peer that asks; its @data is held
  *
  * Return: a reply for bus1_reply_init() or bus1_reply_free(), or NULL.
  */
@@ -96,7 +96,7 @@ struct bus1_reply *bus1_reply_take_locked(struct bus1_peer *requester)
 
 /**
  * bus1_reply_new() - allocate a reply
- * @requester:	who asks
+ * @requester:	peer that asks
  *
  * Return: a reply for bus1_reply_init() or bus1_reply_free(), or NULL.
  */
@@ -262,7 +262,7 @@ void bus1_reply_expect(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_forget_locked() - the requester does not wait any more, its ID is free
+ * bus1_reply_forget_locked() - make a reply unknown to its requester; its ID is free
  * @reply:	reply whose requester's @local and @data are held
  *
  * Return: what the caller is to pass to bus1_reply_free() without the lock, or NULL.
@@ -304,13 +304,13 @@ static void forget_move_locked(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_move() - a reply handle is about to get to another holder
+ * bus1_reply_move() - begin to move a reply handle to another holder
  * @reply:	reply whose handle the calling peer has
- * @tx:		what moves it
+ * @tx:		transaction that moves it
  * @to:		new holder
  *
  * Return: 0, and bus1_reply_end_move() is to follow; -EBUSY if it is being cancelled, and
- * the caller is to finish that, bus1_reply_end(), and to begin anew; -ESTALE if it
+ * the caller is to finish that with bus1_reply_end() and to begin again; -ESTALE if it
  * was cancelled, and stays where it is.
  */
 int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
@@ -324,7 +324,7 @@ int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
 	else if (!bus1_reply_is_open(reply))
 		err = -ESTALE;
 	if (!err) {
-		/* The move before, if any, brought it here. */
+		/* An earlier move, if any, brought it here. */
 		if (reply->move)
 			reply->holder = reply->target;
 		forget_move_locked(reply);
@@ -339,7 +339,7 @@ int bus1_reply_move(struct bus1_reply *reply, struct bus1_tx *tx,
 /**
  * bus1_reply_note_move() - note how a move of a reply handle ended
  * @reply:	reply
- * @tx:		what was to move it; over, or given up
+ * @tx:		transaction that was to move it; over, or given up
  */
 void bus1_reply_note_move(struct bus1_reply *reply, struct bus1_tx *tx)
 {
@@ -355,7 +355,7 @@ void bus1_reply_note_move(struct bus1_reply *reply, struct bus1_tx *tx)
 /**
  * bus1_reply_end_move() - end what bus1_reply_move() began
  * @reply:	reply, may be gone afterwards
- * @tx:		what was to move it; over, or given up
+ * @tx:		transaction that was to move it; over, or given up
  */
 void bus1_reply_end_move(struct bus1_reply *reply, struct bus1_tx *tx)
 {
@@ -372,7 +372,7 @@ static void enqueue_locked(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_arrive_locked() - a reply is decided: it is there, or will not come
+ * bus1_reply_arrive_locked() - decide a reply: it is there, or will not come
  * @reply:	open reply whose requester's @data is held
  * @state:	ANSWERED or DROPPED
  * @size:	how many bytes of the pool it takes
@@ -405,8 +405,8 @@ void bus1_reply_arrive_locked(struct bus1_reply *reply,
 }
 
 /*
- * The handle that a reply is stays charged while its requester has something to
- * receive, or its holder something to release: neither costs the other anything, and
+ * The request's one handle stays charged while its holder has a reply handle to release,
+ * or its requester a notice to receive: neither costs the other side anything, and
  * neither is free.
  */
 static void settle_charge_locked(struct bus1_reply *reply)
@@ -423,7 +423,7 @@ static void settle_charge_locked(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_cancelled_locked() - nothing is to come any more
+ * bus1_reply_cancelled_locked() - mark a reply as cancelled
  * @reply:	reply whose requester's @data is held
  */
 void bus1_reply_cancelled_locked(struct bus1_reply *reply)
@@ -438,12 +438,12 @@ void bus1_reply_cancelled_locked(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_received_locked() - what came is received, or thrown away
+ * bus1_reply_received_locked() - take what came, or throw it away
  * @reply:	answered or dropped reply; the requester's @local and @data are
  *		held
  * @state:	RECEIVED, or CANCELLED if it is thrown away
  *
- * Its ID is free then.
+ * Its ID is free afterwards.
  *
  * Return: what the caller is to pass to bus1_reply_free() without the lock, or NULL.
  */
@@ -464,7 +464,7 @@ struct bus1_reply *bus1_reply_received_locked(struct bus1_reply *reply,
 	reply->message = NULL;
 	WRITE_ONCE(reply->state, state);
 	settle_charge_locked(reply);
-	/* One that somebody else receives leaves by itself. */
+	/* If another thread received it, the one that waits leaves by itself. */
 	if (await && await->task == current) {
 		reply->await = NULL;
 		await->reply = NULL;
@@ -475,13 +475,14 @@ struct bus1_reply *bus1_reply_received_locked(struct bus1_reply *reply,
 }
 
 /**
- * bus1_reply_overtakes_locked() - how many entries are in front of a reply
+ * bus1_reply_overtakes_locked() - count the entries in front of a reply
  * @reply:	reply that came; its requester's @data is held
  *
- * Staged entries count, and notices that will be skipped: what is in front of them may
- * yet show what they are about. The walk is bounded, since others fill the queue.
+ * Staged entries count, and so do notices that will be skipped: a message in front of
+ * such a notice may yet show the handle that it is about. The walk is bounded, since
+ * others fill the queue.
  *
- * Return: the exact number up to BUS1_BATCH; beyond that all that is queued.
+ * Return: the exact number up to BUS1_BATCH; beyond that the number of all entries.
  */
 u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply)
 {
@@ -500,7 +501,7 @@ u32 bus1_reply_overtakes_locked(const struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_leave_locked() - a thread does not wait for a reply any more
+ * bus1_reply_leave_locked() - stop waiting for a reply
  * @await:	the thread, registered; the requester's @local and @data are held
  * @wake:	set if what was handed to it goes into the queue, and the requester is to
  *		be woken
@@ -517,7 +518,7 @@ struct bus1_reply *bus1_reply_leave_locked(struct bus1_await *await, bool *wake)
 
 	await->reply = NULL;
 	peer->n_waiting--;
-	/* Unless somebody else received it meanwhile. */
+	/* Unless another thread received it meanwhile. */
 	if (reply->await == await) {
 		reply->await = NULL;
 		*wake = reply->handed;
@@ -531,7 +532,7 @@ struct bus1_reply *bus1_reply_leave_locked(struct bus1_await *await, bool *wake)
 /**
  * bus1_reply_link() - let a peer find a reply handle by its ID
  * @reply:	reply that has an ID
- * @holder:	who has the handle; its @local is held
+ * @holder:	peer that has the handle; its @local is held
  */
 void bus1_reply_link(struct bus1_reply *reply, struct bus1_peer *holder)
 {
@@ -557,7 +558,7 @@ void bus1_reply_unlink(struct bus1_reply *reply, struct bus1_peer *holder)
 /**
  * bus1_reply_show() - give a reply handle that arrived an ID
  * @reply:	reply that is in no tree
- * @holder:	who got it; its @local is held
+ * @holder:	peer that got it; its @local is held
  */
 void bus1_reply_show(struct bus1_reply *reply, struct bus1_peer *holder)
 {
@@ -569,7 +570,7 @@ void bus1_reply_show(struct bus1_reply *reply, struct bus1_peer *holder)
 }
 
 /**
- * bus1_reply_drop_locked() - nobody has the reply handle any more
+ * bus1_reply_drop_locked() - drop a reply handle: nobody has it any more
  * @reply:	reply that is in no tree; its requester's @data is held
  *
  * If the reply was still to come, the requester is told that it will not. Afterwards
@@ -600,11 +601,11 @@ struct bus1_message *bus1_reply_drop_locked(struct bus1_reply *reply)
 }
 
 /**
- * bus1_reply_leave_holder() - what concerns a reply is withdrawn from its holder
+ * bus1_reply_leave_holder() - end what concerns a reply at its last holder
  * @reply:	reply whose handle nobody has any more
- * @holder:	who had it
+ * @holder:	peer that had it
  *
- * A notice that came too late is withdrawn, and none comes any more.
+ * The notice of a cancellation is withdrawn if it is queued, and will not come any more.
  */
 void bus1_reply_leave_holder(struct bus1_reply *reply,
 			     struct bus1_peer *holder)

@@ -44,10 +44,11 @@ struct bus1_await {
 
 /**
  * struct bus1_reply - what a request is answered through
- * @ref:	keeps the memory: one while it is in &struct bus1_peer.awaited,
- *		one for whoever has the reply handle, one for @await and for a
- *		message that moves it. The requester's @data
- * @requester:	who asked; holds a reference; constant
+ * @ref:	keeps the memory: one while it is in &struct bus1_peer.awaited, one
+ *		for the peer or message that has the reply handle, one for @await, one
+ *		for a message that is about to move it. The requester's @data
+ * @requester:	the peer that asked, referenced; also while the memory is kept for the
+ *		next request; constant
  * @id:		the requester's name for it; constant
  * @max_bytes:	how long the payload of the reply may be; constant
  * @max_handles: how many handles it may carry; constant
@@ -55,32 +56,33 @@ struct bus1_await {
  * @rb_awaited:	links it into &struct bus1_peer.awaited of the requester; the
  *		requester's @local
  * @awaited_marked: whether the call that holds the requester's @local has seen it
- *		before; false whenever that is not held
+ *		before; false whenever that lock is not held
  * @state:	one of enum bus1_reply_state; written under the requester's
  *		@data
- * @holder:	who has the handle, or is to get it with the request; NULL when nobody
- *		has. The requester's @data
+ * @holder:	the peer that has the handle, or is to get it with the request; NULL when
+ *		nobody has it. The requester's @data
  * @move:	the transaction that moves the handle, referenced, until somebody
  *		notes how it ended; or NULL. The requester's @data
- * @target:	where to; the requester's @data
+ * @target:	where @move moves it; the requester's @data
  * @filling:	whether the holder is writing the reply; the requester's @data
  * @message:	memory and charge for the reply, then the reply, until it is
  *		received; the requester's @data, but for its contents, which
  *		belong to the holder while @filling
- * @charged:	whether the handle that it is counts as used by the requester: as long
- *		as either side can know it; the requester's @data
- * @await:	who waits for it, or NULL; the requester's @data
+ * @charged:	whether the request's one handle is charged to the requester, see
+ *		settle_charge_locked(); the requester's @data
+ * @await:	the thread that waits for it, or NULL; the requester's @data
  * @handed:	whether what came was handed to @await past the queue; the
  *		requester's @data
  * @place:	place of what came; the requester's @data
  * @rb_owed:	links it into &struct bus1_peer.owed while its holder has an ID
  *		for it; the holder's @local
- * @moved:	links it into &struct bus1_message.moved; the message's owner
+ * @moved:	links it into &struct bus1_message.moved; belongs to whoever that message
+ *		belongs to
  * @index:	where it stands among the handles of that message
  * @handle:	the holder's ID; the holder's @local
  * @marked:	whether the call that holds the holder's @local has seen it
- *		before; false whenever that is not held
- * @gone:	nobody has the handle any more; the last holder's @data
+ *		before; false whenever that lock is not held
+ * @gone:	whether nobody has the handle any more; the last holder's @data
  * @noticed:	whether its holder was told that it is cancelled; the holder's @data
  * @size:	how many bytes of the pool what came takes; the requester's @data
  * @entry:	what came, in the requester's queue; or the notice that it was
@@ -163,8 +165,7 @@ static inline struct bus1_reply *bus1_reply_of(struct bus1_entry *entry)
 
 /**
  * bus1_reply_is_open() - whether a reply may come
- * @reply:	reply whose handle the caller, or the caller's peer, has; its requester's
- *		@data is held
+ * @reply:	reply whose requester's @data is held
  *
  * Return: true if it may.
  */
@@ -175,7 +176,7 @@ static inline bool bus1_reply_is_open(const struct bus1_reply *reply)
 
 /**
  * bus1_reply_register_locked() - a thread is going to wait for a reply
- * @reply:	reply that no thread waits for; its requester's @data is held, or
+ * @reply:	reply that no thread waits for; either its requester's @data is held, or
  *		nobody knows it yet
  * @await:	the calling thread
  */
@@ -191,7 +192,7 @@ static inline void bus1_reply_register_locked(struct bus1_reply *reply,
  * bus1_reply_put_locked() - put a reference to a reply's memory
  * @reply:	reply whose requester's @data is held
  *
- * Memory of one reply stays with the requester, who is likely to ask again.
+ * The memory of one reply stays with the requester, which is likely to ask again.
  *
  * Return: what the caller is to pass to bus1_reply_free() without that lock, or NULL.
  */

@@ -7,7 +7,7 @@
 
 #include "send.h"
 
-/* What stays with the peer its cgroup pays, whoever calls. Nobody is killed there. */
+/* It stays with the peer, so the peer's cgroup pays, whoever calls. No OOM kill. */
 static struct bus1_message *new_room(struct bus1_peer *peer,
 				     const struct bus1_shape *shape)
 {
@@ -42,13 +42,13 @@ static noinline int pay_slowly(struct bus1_peer *peer,
 
 /**
  * bus1_request_pay() - pay for a reply before anything is sent
- * @peer:	who asks; its @local is held until the request is committed
+ * @peer:	peer that asks; its @local is held until the request is committed
  * @args:	what is asked for, with an ID that is free
- * @to:		who is to have the reply handle
+ * @to:		peer that is to have the reply handle
  * @await:	the calling thread if it goes on to wait for the reply, or NULL
  *
- * Return: the reply, known by its ID, and registered for @await, for the request to
- * carry or for bus1_request_undo(); -ENOBUFS if the peer may have no more; -ENOMEM.
+ * Return: the reply, known by its ID, with @await registered, for the request to carry or
+ * for bus1_request_undo(); -ENOBUFS if the peer may have no more; -ENOMEM.
  */
 struct bus1_reply *bus1_request_pay(struct bus1_peer *peer,
 				    const struct bus1_send_args *args,
@@ -100,8 +100,8 @@ struct bus1_reply *bus1_request_pay(struct bus1_peer *peer,
 
 /**
  * bus1_request_undo() - undo bus1_request_pay()
- * @asks:	reply of a request that was not committed; the requester's @local was
- *		held since
+ * @asks:	reply of a request that was not committed; the requester's @local has
+ *		been held since then
  * @await:	as for bus1_request_pay()
  */
 void bus1_request_undo(struct bus1_reply *asks, struct bus1_await *await)
@@ -119,7 +119,7 @@ void bus1_request_undo(struct bus1_reply *asks, struct bus1_await *await)
 		peer->n_waiting--;
 	}
 	bus1_reply_cancelled_locked(asks);
-	/* That of the holder, who never was. */
+	/* Of a holder, which there never was. */
 	asks->ref--;
 	asks = bus1_reply_forget_locked(asks);
 	spin_unlock(&peer->data);
@@ -131,14 +131,14 @@ void bus1_request_undo(struct bus1_reply *asks, struct bus1_await *await)
  * bus1_request_move() - move the reply handles that a message carries
  * @names:	what it carries
  * @n:		how many
- * @peer:	the sender, who has them; its @local is held until it is clear whether they
- *		move
+ * @peer:	the sender, which has them; its @local is held until it is clear whether
+ *		they move
  * @message:	the message
- * @tx:		what moves them
+ * @tx:		transaction that moves them
  *
- * Those that were cancelled stay, and arrive as invalid.
+ * A handle whose request was cancelled stays, and arrives as invalid.
  *
- * Return: 0; -EBUSY if one is being cancelled, which is to be finished first.
+ * Return: 0; -EBUSY if a request is being cancelled, which is to be finished first.
  * bus1_request_end_moves() is to follow.
  */
 int bus1_request_move(struct bus1_name *names, size_t n, struct bus1_peer *peer,

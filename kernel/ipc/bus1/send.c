@@ -6,14 +6,14 @@
 /**
  * DOC: sending
  *
- * A send goes through these steps, each of which can be undone until the last:
+ * A send goes through these steps. Each of them can be undone, except the last:
  *
  * look up
- *	destinations and carried handles; nodes that the call creates appear here
+ *	find destinations and carried handles; nodes that the call creates appear here
  * ask
- *	the memory and the charge for a reply, with the sender
+ *	charge the sender for a reply, and allocate it
  * build
- *	one message per destination, with memory and charge
+ *	allocate one message per destination, and charge it
  * copy
  *	the payload into the first message, and from there into the others; see
  *	payload.c
@@ -23,23 +23,23 @@
  *	see commit.c; with one destination it is a single step
  *
  * The sender's local lock is held throughout. So what was looked up stays: handles, and
- * with them nodes and their owners, are not referenced on the way; nobody sees a
+ * through them nodes and their owners, need no references on the way. Nobody sees a
  * node whose creation fails, a reply handle that is being used, or a request that
  * is not committed. Threads that share a peer send one after the other, and
- * what they wait for is never another peer.
+ * none of them waits for another peer.
  *
- * Who was refused because a node is dying, or its owner is down, does not return before
- * that destruction is placed at all its holders, and carries it out if need be: nobody
- * can learn of it here and then outrun its notice. The same goes for a request
+ * A send that was refused because a node is dying, or its owner is down, does not return
+ * before that destruction is placed at all holders, and carries it out if need be. So
+ * nobody can learn of it here and then outrun its notice. The same is true of a request
  * that is being cancelled.
  *
- * There is one path. For a message to one node that carries nothing, as most are, the
- * compiler makes a copy of it in which there are no loops.
+ * There is one path. Most messages go to one node and carry nothing; for these the
+ * compiler makes a copy of it without loops.
  *
- * What stays with a receiver is charged to its memory cgroup. In a quiet receiver
- * there is nothing to allocate for a small message: it has memory for one, the sender
- * has a claim. So that is tried first; entering the cgroup is for when something is
- * missing, and for the pages of a large one.
+ * What stays with a receiver is charged to its memory cgroup. For a small message to a
+ * quiet receiver nothing has to be allocated: the receiver has memory for one, and the
+ * sender has a claim. So that is tried first. The cgroup is entered only if something is
+ * missing, and for the pages of a large message.
  */
 
 #include <linux/bug.h>
@@ -54,7 +54,7 @@
 
 /**
  * struct job - one send
- * @peer:	who sends
+ * @peer:	the sender
  * @send:	what was asked for
  * @dests:	destinations; one for a seed
  * @names:	carried handles
@@ -77,7 +77,7 @@ struct job {
 };
 
 /**
- * struct span - how many of each a send has; constant where the compiler is to know
+ * struct span - how many of each a send has; a constant if the compiler is to know
  * @seed:	whether it makes a seed
  * @n_dests:	destinations
  * @n_handles:	carried handles
@@ -155,7 +155,7 @@ static int find_handle(struct job *job, size_t i)
 		return err;
 	if (!may_use_replies(*job) || job->dests[0].name.reply ||
 	    name->reply->marked) {
-		/* Perhaps another name has marked it, which unmarks it. */
+		/* If another name has marked it, that one unmarks it. */
 		name->reply = NULL;
 		return -EINVAL;
 	}
@@ -274,7 +274,7 @@ static noinline int ask(struct job job, struct bus1_reply **asks)
 	struct bus1_dest *dest = &job.dests[0];
 	struct bus1_reply *reply;
 
-	/* A destination that is gone goes before what the request is charged. */
+	/* That a destination is gone takes precedence over ENOBUFS. */
 	if (unlikely(bus1_node_is_unreachable(dest->name.handle->node))) {
 		dest->error = -EHOSTUNREACH;
 		return dest->error;
@@ -298,7 +298,7 @@ static __always_inline int build_message(struct job *job, struct bus1_dest *dest
 		return build_answer(*job, dest, span);
 	if (!span.seed && bus1_node_is_unreachable(dest->name.handle->node))
 		return -EHOSTUNREACH;
-	/* An inode's worth of memory, once in a peer's life: the caller's. */
+	/* The caller pays for the inode, once in a peer's life. */
 	if (bus1_shape_size(&shape) > BUS1_INLINE_MAX)
 		err = bus1_pool_prepare(&dest->to->pool);
 	if (unlikely(err))
@@ -406,7 +406,7 @@ static int attach(struct job job, struct span span)
 	return err;
 }
 
-/* With several destinations, or reply handles: then one word says where these are. */
+/* For several destinations, or reply handles: one word says where these are. */
 static int commit_tx(struct job job, struct span span, size_t *n_sent)
 {
 	struct bus1_multicast *multicast;
@@ -433,7 +433,7 @@ static int commit_tx(struct job job, struct span span, size_t *n_sent)
 	return err;
 }
 
-/* What a lost reply could not carry was received and given back, too. */
+/* What a lost reply could not carry counts as received and given back, too. */
 static void pass_nodes(struct job job)
 {
 	size_t i;
@@ -506,7 +506,7 @@ static __always_inline int commit(struct job *job, struct span span)
 	return err;
 }
 
-/* Give back what is not delivered, and on failure what was created. */
+/* Gives back what was not delivered, and on failure what was created. */
 static noinline void undo(struct job job, struct span span, int err)
 {
 	struct bus1_dest *dest;
@@ -528,7 +528,7 @@ static noinline void undo(struct job job, struct span span, int err)
 		bus1_lookup_abort(&job.names[i]);
 }
 
-/* What refused is over, so nobody can learn of its end here and outrun the notice. */
+/* Ends what refused, so nobody can learn of that here and outrun the notice. */
 static noinline void end_refusers(struct job job, struct span span)
 {
 	struct bus1_name *name;
@@ -545,7 +545,7 @@ static noinline void end_refusers(struct job job, struct span span)
 	}
 }
 
-/* A reply handle that was to move is being cancelled: that is finished first. */
+/* A reply handle that was to move is being cancelled, which is finished first. */
 static noinline void end_busy(struct job job, struct span span)
 {
 	size_t i;
@@ -614,7 +614,7 @@ static __always_inline void reset(struct job *job, struct span span)
 	job->n_replies = 0;
 }
 
-/* A payload that cannot be read is told before what is wrong with names. */
+/* That a payload cannot be read takes precedence over what is wrong with names. */
 static __always_inline int run(struct job *job, struct span span)
 {
 	struct iov_iter *payload = &job->send->payload;
@@ -680,7 +680,7 @@ static noinline int send_any(struct bus1_peer *peer, struct bus1_send *send)
 
 /**
  * bus1_peer_send() - send a message
- * @peer:	who sends
+ * @peer:	the sender
  * @send:	what to send; the syscall layer has checked numbers and flags
  *
  * Return: 0; -ESHUTDOWN; -ENXIO, -EEXIST or -ENOTUNIQ for what is named, -EINVAL

@@ -21,7 +21,7 @@
  * @payload:	what to send
  * @await:	the calling thread if it goes on to wait for the reply, not
  *		registered yet; registered when the send succeeds. Or NULL
- * @release:	slice of the sender to release with the send, or
+ * @release:	slice of the sender to release when the message is sent, or
  *		BUS1_OFFSET_INVALID
  */
 struct bus1_send {

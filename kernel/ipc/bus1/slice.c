@@ -2,7 +2,7 @@
 /*
  * bus1: the slices of a pool
  *
- * Where they lie, and which of them the receiver may release; see pool.c.
+ * This is where they lie, and which of them the receiver may release; see pool.c.
  */
 
 #include <linux/bug.h>
@@ -48,7 +48,7 @@ static void set_gap(struct bus1_pool *pool, struct bus1_slice *slice, u64 gap)
 		link_gap(pool, slice);
 }
 
-/* The smallest gap that is large enough; of equal ones the lowest. */
+/* Returns the smallest gap that is large enough, the lowest of equal ones. */
 static struct bus1_slice *find_gap(struct bus1_pool *pool, u64 size)
 {
 	struct rb_node *rb = pool->gaps.rb_node;
@@ -73,7 +73,7 @@ static struct bus1_slice *find_gap(struct bus1_pool *pool, u64 size)
  * bus1_pool_alloc() - allocate a slice
  * @pool:	pool
  * @slice:	slice to allocate
- * @size:	its size; one of 0 bytes has an offset of its own all the same
+ * @size:	its size; a slice of 0 bytes has an offset of its own all the same
  *
  * Return: 0, or -EXFULL if there is no gap of this size.
  */
@@ -133,7 +133,7 @@ static bool folio_is_pinned(const struct folio *folio)
 	       !folio_test_lru(folio);
 }
 
-/* Whether a page is that lies from @start up to @end. */
+/* Whether any page from @start up to @end is pinned. */
 static bool is_pinned(const struct bus1_pool *pool, u64 start, u64 end)
 {
 	XA_STATE(xas, &pool->file->f_mapping->i_pages, start >> PAGE_SHIFT);
@@ -152,7 +152,7 @@ static bool is_pinned(const struct bus1_pool *pool, u64 start, u64 end)
 	return pinned;
 }
 
-/* The pages, from @first to before @last, that no other slice overlaps. */
+/* Finds the pages from @first up to @last, which no other slice overlaps. */
 static void own_pages(const struct bus1_slice *slice, u64 *first, u64 *last)
 {
 	u64 floor = bus1_slice_end(list_prev_entry(slice, entry));
@@ -182,11 +182,11 @@ static bool page_is_pinned(const struct bus1_pool *pool, pgoff_t index)
 /**
  * bus1_pool_retire() - prepare a slice to be freed
  * @pool:	pool
- * @slice:	allocated slice; becomes the pages that nobody else uses, with the free
- *		bytes in them, if some of these have to be punched
+ * @slice:	allocated slice. If pages have to be punched it becomes the pages that
+ *		nobody else uses, with the free bytes in them
  *
  * Return: true if bus1_pool_punch() is to be called before bus1_pool_free(),
- * and without the lock that serialises access to @pool.
+ * without the lock that serialises access to @pool.
  */
 bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice)
 {
@@ -203,7 +203,7 @@ bool bus1_pool_retire(struct bus1_pool *pool, struct bus1_slice *slice)
 	if (last <= BUS1_POOL_CACHE && !is_pinned(pool, first, last))
 		return false;
 
-	/* Whoever dies in a page that is shared now finds itself alone in it. */
+	/* The last slice in a page that is shared now will find itself alone in it. */
 	slice->offset = first;
 	slice->size = last - first;
 	set_gap(pool, slice, ceiling - last);

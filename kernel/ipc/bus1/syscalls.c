@@ -2,8 +2,8 @@
 /*
  * bus1: system calls on peers, handles and slices
  *
- * Copying in and out, flags and sizes, nothing else. Where several errors apply,
- * EBADF comes first, then EINVAL, E2BIG, EFAULT and EMSGSIZE, then ESHUTDOWN, then
+ * This is copying in and out, flags and sizes, and nothing else. Where several errors
+ * apply, EBADF comes first, then EINVAL, E2BIG, EFAULT and EMSGSIZE, then ESHUTDOWN, then
  * what names cause, then what charges cause.
  */
 
@@ -74,7 +74,7 @@ SYSCALL_DEFINE3(bus1_open, const struct bus1_peer_limits __user *, limits,
 }
 
 /**
- * sys_bus1_peer_disconnect() - end a peer's part on the bus
+ * sys_bus1_peer_disconnect() - disconnect a peer from the bus
  * @fd:		peer
  * @flags:	0
  *
@@ -139,8 +139,9 @@ SYSCALL_DEFINE4(bus1_peer_query, int, fd, struct bus1_peer_info __user *, info,
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, BUS1_RESET_ADOPT
  * without both flushes, a size below version 0, or a limit above INT_MAX.
  * -E2BIG, -EFAULT: @limits. -ESHUTDOWN: the peer is disconnected. -EBUSY:
- * something is charged to the peer that is to be adopted. -ENOSPC: the peer's user,
- * or who adopts, has no room for the limits, or who adopts too many peers. -ENOMEM.
+ * something is charged to the peer that is to be adopted. -ENOSPC: the peer's user, or
+ * the one that adopts it, has no room for the limits, or the latter has too many peers.
+ * -ENOMEM.
  */
 SYSCALL_DEFINE4(bus1_peer_reset, int, fd,
 		const struct bus1_peer_limits __user *, limits, size_t, size,
@@ -204,7 +205,7 @@ static __always_inline int transfer_ids(struct bus1_peer *from,
 	return err;
 }
 
-/* The arrays of @transfer have room for BUS1_FEW. */
+/* The arrays of @transfer have room for BUS1_FEW IDs. */
 static int transfer_many(struct bus1_peer *from, struct bus1_peer *to,
 			 struct bus1_transfer *transfer,
 			 const __u64 __user *src)
@@ -318,12 +319,13 @@ static int release_one(int fd, const __u64 __user *handle)
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags. -EFAULT: @handles.
  * -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: the peer is disconnected.
  * -ENXIO: no such handle. -ENOTUNIQ: one is named twice. -EBUSY: one is the
- * owner's last reference to a live node. -ENOMEM. Who releases a reply handle will not reply.
+ * owner's last reference to a live node. -ENOMEM. To release a reply handle is to decline
+ * to reply.
  */
 SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 		size_t, n, unsigned int, flags)
 {
-	/* As most calls. */
+	/* Most calls release one. */
 	if (n == 1 && !flags)
 		return release_one(fd, handles);
 	return call_with_ids(fd, handles, n, flags, 0,
@@ -340,7 +342,7 @@ SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags. -EFAULT: @nodes.
  * -EMSGSIZE: @n above BUS1_HANDLE_MAX. -ESHUTDOWN: the peer is disconnected.
  * -ENXIO: no such node or request. -EREMOTE: one is not the peer's own. -ESTALE:
- * one is destroyed already, or the reply or the notice that it will not come is
+ * one is destroyed already, or the reply, or the notice that it will not come, is
  * there. -ENOTUNIQ: one is named twice. -ENOMEM.
  */
 SYSCALL_DEFINE4(bus1_nodes_destroy, int, fd, const __u64 __user *, nodes,

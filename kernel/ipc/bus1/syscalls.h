@@ -28,8 +28,8 @@ int bus1_args_import_vecs(const struct iovec *vecs, size_t n,
 			  struct iov_iter *iter);
 
 /*
- * unsafe_get_user() of a u64, which not every 32-bit architecture has: ARM's does not
- * link. So there it is read in two parts.
+ * unsafe_get_user() of a u64. Not every 32-bit architecture has it: ARM's does not
+ * link. So on 32 bits it is read in two parts.
  */
 #define bus1_args_get_u64(to, from, label)				\
 do {									\
@@ -49,7 +49,7 @@ do {									\
  * bus1_args_id_is_valid() - check an ID that may ask for a new node
  * @id:		ID
  *
- * The only bits that may not stand beside NEW are those the kernel chooses.
+ * The only bits that may not stand beside NEW are those that the kernel chooses.
  *
  * Return: true if it can be one.
  */
@@ -77,7 +77,7 @@ static inline int bus1_args_check_ids(const u64 *ids, size_t n)
 }
 
 /**
- * bus1_args_peer() - the peer that a descriptor is of
+ * bus1_args_peer() - get the peer of a descriptor
  * @f:		descriptor
  *
  * Return: the peer, or -EBADF.

@@ -19,8 +19,8 @@
  * @from:	where the caller has it
  * @usize:	how large it is there
  *
- * Return: 0; -EINVAL if it is unaligned or below version 0; -E2BIG if it says what
- * this kernel does not know; -EFAULT.
+ * Return: 0; -EINVAL if it is unaligned or below version 0; -E2BIG if it has members that
+ * this kernel does not know, and that are not 0; -EFAULT.
  */
 int bus1_args_copy(void *to, size_t ksize, size_t size_ver0,
 		   const void __user *from, size_t usize)
@@ -67,12 +67,12 @@ void bus1_args_free(const void *array, const void *few)
 }
 
 /**
- * bus1_args_import_vecs() - look at pieces of payload
+ * bus1_args_import_vecs() - check the pieces of a payload
  * @vecs:	pieces
  * @n:		how many
  * @iter:	set to them
  *
- * import_iovec() would truncate what is too long without a word.
+ * import_iovec() would silently truncate what is too long.
  *
  * Return: 0, -EMSGSIZE, -EFAULT.
  */

@@ -2,8 +2,8 @@
 /*
  * bus1: system calls that send and receive
  *
- * As syscalls.c: copying in and out, flags and sizes, nothing else, and the same
- * order of errors.
+ * As in syscalls.c, this is copying in and out, flags and sizes, and nothing else. The
+ * order of errors is the same.
  */
 
 #include <linux/build_bug.h>
@@ -61,7 +61,7 @@ static __always_inline int check_send_args(const struct bus1_send_args *args, u3
 		return -EINVAL;
 	if (unlikely(err == -EINVAL))
 		return err;
-	/* As most messages are: to one destination, and with nothing but a payload. */
+	/* Most messages go to one destination, with nothing but a payload. */
 	if (likely(!(flags & ~BUS1_SEND_REPLY) && args->n_destinations == 1 &&
 		   args->n_vecs == 1 && !(args->n_handles | args->n_fds)))
 		return err;
@@ -155,7 +155,7 @@ static int send_with_ids(struct bus1_peer *peer, struct bus1_send *send)
 	return err;
 }
 
-/* The errors can be told at the end, if they can be told now. */
+/* If the errors can be stored now, they can be stored at the end. */
 static noinline int send_arrays(struct bus1_peer *peer, struct bus1_send *send)
 {
 	const struct bus1_send_args *args = &send->args;
@@ -193,7 +193,7 @@ fault:
 	return -EFAULT;
 }
 
-/* Most messages have one destination, one piece, and carry nothing: then there are no arrays. */
+/* Most messages have one destination and one piece, and carry nothing: no arrays then. */
 static __always_inline int do_send(struct bus1_peer *peer, struct bus1_send *send)
 {
 	const struct bus1_send_args *args = &send->args;
@@ -220,7 +220,7 @@ static __always_inline int do_send(struct bus1_peer *peer, struct bus1_send *sen
 	return bus1_peer_send(peer, send);
 }
 
-/* Word by word: for a struct this small the string instructions cost more. */
+/* Word by word: string instructions cost more for a struct of this size. */
 static __always_inline int copy_send_args(struct bus1_send_args *to,
 			  const struct bus1_send_args __user *from, size_t size,
 			  u32 flags)
@@ -287,15 +287,14 @@ get_send(struct bus1_send *send, const struct bus1_send_args __user *args,
  * flags that are unknown, exclude each other, or do not fit @args; @args
  * unaligned or below version 0; no destination; BUS1_HANDLE_FLAG_NEW, or a request,
  * with an ID that only the kernel may choose; a reply handle that may not be used
- * like this. -E2BIG: @args. -EFAULT: any pointer.
- * -EMSGSIZE: more than the maxima, or than an idle receiver would accept.
- * -EOPNOTSUPP: a descriptor of a kind that could form a cycle. -ESHUTDOWN: the
- * peer is disconnected. -ENXIO: no such handle. -EEXIST: a node to create exists, or
- * the ID of the request is taken.
- * -ENOTUNIQ: a destination is named twice. -EHOSTUNREACH: a destination or its
- * owner is gone. -EDQUOT: the sender's share of a receiver is used up. -EXFULL: a
- * receiver is full. -ENOBUFS: the sender may have no more handles, or no room for
- * its seed or the reply it asks for. -ETOOMANYREFS: too many descriptors in flight. -ENOMEM.
+ * like this. -E2BIG: @args. -EFAULT: any pointer. -EMSGSIZE: more than the maxima, or
+ * than an idle receiver would accept. -EOPNOTSUPP: a descriptor of a kind that could
+ * form a cycle. -ESHUTDOWN: the peer is disconnected. -ENXIO: no such handle. -EEXIST:
+ * a node to create exists, or the ID of the request is taken. -ENOTUNIQ: a destination
+ * is named twice. -EHOSTUNREACH: a destination or its owner is gone. -EDQUOT: the
+ * sender's share of a receiver is used up. -EXFULL: a receiver is full. -ENOBUFS: the
+ * sender may have no more handles, or has no room for its seed or the reply it asks
+ * for. -ETOOMANYREFS: too many descriptors in flight. -ENOMEM.
  */
 SYSCALL_DEFINE4(bus1_send, int, fd, const struct bus1_send_args __user *, args,
 		size_t, size, unsigned int, flags)
@@ -362,7 +361,7 @@ static int put_result(struct bus1_recv_args __user *user,
 	unsafe_put_user(args->sender_pidfd, &user->sender_pidfd, fault);
 	unsafe_put_user(args->error, &user->error, fault);
 	unsafe_put_user(args->n_overtaken, &user->n_overtaken, fault);
-	/* Who reads the type in shared memory finds the rest complete. */
+	/* A reader of the type in shared memory finds the rest complete. */
 	smp_wmb();
 	unsafe_put_user(args->type, &user->type, fault);
 	user_write_access_end();
@@ -390,7 +389,7 @@ static ktime_t host_deadline(u64 deadline)
 
 	if (!time)
 		return 0;
-	/* What lies before the start of the host's clock has passed, too. */
+	/* A time before the start of the host's clock has passed, too. */
 	return max_t(ktime_t, timens_ktime_to_host(CLOCK_MONOTONIC, time), 1);
 }
 
@@ -401,7 +400,7 @@ static bool fault_in_result(const struct recv_call *call)
 	       !fault_in_safe_writeable(call->buffer, call->recv.n_data);
 }
 
-/* Again, as long as only a page of the result was missing: nothing was received. */
+/* If only a page of the result was missing, nothing was received: try again. */
 static __always_inline int recv_next(struct bus1_peer *peer, struct recv_call *call,
 		     struct bus1_await *await)
 {
@@ -455,7 +454,7 @@ static int do_recv(struct bus1_peer *peer, struct recv_call *call)
 	return err;
 }
 
-/* What comes in is the first 48 bytes; the rest is only looked at for its size. */
+/* The inputs are the first 48 bytes; nothing is read of the rest. */
 static __always_inline int copy_recv_args(struct bus1_recv_args *to,
 			  const struct bus1_recv_args __user *from, size_t size)
 {
@@ -511,12 +510,12 @@ static __always_inline int get_recv(struct recv_call *call, struct file *file,
  *
  * Return: 0. -EBADF: not a peer. -EINVAL: unknown flags, or BUS1_RECV_SEED and
  * BUS1_RECV_REPLY together; @args or the buffer unaligned, @args below version 0.
- * -E2BIG: @args. -EFAULT: @args, or the buffer. -ESHUTDOWN: the peer is disconnected. -ENXIO: no slice to release, no
- * such request. -EBUSY: another thread waits for the reply. -ESTALE: the request
- * was cancelled or flushed. -EAGAIN: nothing is there, and the call may not wait.
- * -EINTR: a signal. -ETIMEDOUT: the deadline. -ERANGE: the slice lies beyond
- * @max_offset. -EMFILE, -ENFILE: no room for the descriptors. -ENOBUFS: no room
- * for another copy of the seed. -ENOMEM.
+ * -E2BIG: @args. -EFAULT: @args, or the buffer. -ESHUTDOWN: the peer is disconnected.
+ * -ENXIO: no slice to release, no such request. -EBUSY: another thread waits for the
+ * reply. -ESTALE: the request was cancelled or flushed. -EAGAIN: nothing is there, and
+ * the call may not wait. -EINTR: a signal. -ETIMEDOUT: the deadline. -ERANGE: the slice
+ * lies beyond @max_offset. -EMFILE, -ENFILE: no room for the descriptors. -ENOBUFS: no
+ * room for another copy of the seed. -ENOMEM.
  */
 SYSCALL_DEFINE4(bus1_recv, int, fd, struct bus1_recv_args __user *, args,
 		size_t, size, unsigned int, flags)
@@ -536,7 +535,7 @@ SYSCALL_DEFINE4(bus1_recv, int, fd, struct bus1_recv_args __user *, args,
 	return err ?: do_recv(peer, &call);
 }
 
-/* On how many pages it may lie: from its first output to its last it can be written. */
+/* However many pages it lies on, it can be written from its first output to its last. */
 static int check_result(struct recv_call *call)
 {
 	struct bus1_recv_args __user *user = call->user;
@@ -565,7 +564,7 @@ static int recv_half(struct bus1_peer *peer, struct recv_call *call,
 	return recv_next(peer, call, await);
 }
 
-/* What was sent cannot be taken back: how the rest went is part of the result. */
+/* What was sent cannot be taken back, so how the rest went is part of the result. */
 static void tell_error(struct recv_call *call, int err)
 {
 	if (err == -ERESTARTSYS)
@@ -573,7 +572,7 @@ static void tell_error(struct recv_call *call, int err)
 	call->args.error = err;
 	if (is_need(err) && !put_result(call->user, &call->args))
 		return;
-	/* When this cannot be written, the type says that nothing came. */
+	/* If this cannot be written, the type says that nothing came. */
 	if (put_user(err, &call->user->error))
 		return;
 }
@@ -581,9 +580,9 @@ static void tell_error(struct recv_call *call, int err)
 static long restart_call(struct restart_block *restart);
 
 /*
- * What was sent is not sent again: when the wait was interrupted and no handler runs,
- * after a stop or task work, only the wait is taken up again. Who handles a signal
- * gets -EINTR, also with SA_RESTART. What is to be kept until then fits into what
+ * What was sent is not sent again. If the wait was interrupted and no handler runs, after
+ * a stop or task work, only the wait is taken up again. If a signal handler runs, the
+ * result is -EINTR, even with SA_RESTART. What is to be kept until then fits into what
  * futexes keep there.
  */
 static int end_call(struct recv_call *call, int fd, int err)
@@ -644,7 +643,7 @@ static __always_inline int do_call(struct bus1_peer *peer, struct bus1_send *sen
 	if (err)
 		return err;
 
-	/* Who was woken may send before we sleep, and has nobody to wake then. */
+	/* If the receiver that was woken answers before we sleep, it need not wake us. */
 	cond_resched();
 	err = recv_half(peer, call, wait);
 	if (wait) {
@@ -672,8 +671,7 @@ static __always_inline int do_call(struct bus1_peer *peer, struct bus1_send *sen
  * sent, and a signal handler ran during the wait. Otherwise nothing was sent
  * or released: what bus1_send() returns; -EINVAL also for BUS1_SEND_SEED,
  * BUS1_RECV_SEED and BUS1_RECV_REPLY, and for @recv or its buffer unaligned, or
- * @recv below version 0;
- * -E2BIG, -EFAULT: @recv. -ENXIO: no slice to release.
+ * @recv below version 0; -E2BIG, -EFAULT: @recv. -ENXIO: no slice to release.
  */
 SYSCALL_DEFINE6(bus1_call, int, fd, const struct bus1_send_args __user *, send,
 		size_t, send_size, struct bus1_recv_args __user *, recv,

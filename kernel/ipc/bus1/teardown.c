@@ -6,13 +6,14 @@
 /**
  * DOC: teardown
  *
- * Disconnecting marks the peer down, which stops what is new, and empties the peer.
- * The end of its nodes takes back what others have staged. Resetting only empties it, so
- * others go on sending meanwhile: what they commit later stays. Neither waits for
- * anybody else's transaction.
+ * A disconnect marks the peer down, which stops what is new, and empties the peer. The
+ * end of its nodes takes back what others have staged. A reset only empties it. Others go
+ * on sending meanwhile, and what they commit later stays. Neither waits for a transaction
+ * of another peer. A send of the same peer holds the local lock, and so comes before them
+ * or after them.
  *
- * All that is emptied belongs to the peer, so its local lock is held throughout;
- * the data lock never for more than BUS1_BATCH steps.
+ * All that is emptied belongs to the peer, so its local lock is held throughout. The
+ * data lock is never held for more than BUS1_BATCH steps.
  */
 
 #include <linux/bug.h>
@@ -27,7 +28,7 @@ static bool is_own_live(const struct bus1_handle *handle)
 	       bus1_node_is_live(handle->node);
 }
 
-/* Mark, or unmark, our live nodes that the seed carries; only while @local is held. */
+/* Marks, or unmarks, the peer's live nodes that the seed carries. @local is held. */
 static void mark_pinned(struct bus1_peer *peer, bool marked)
 {
 	struct bus1_message *seed = peer->seed;
@@ -42,8 +43,8 @@ static void mark_pinned(struct bus1_peer *peer, bool marked)
 }
 
 /*
- * One after the other, so that the holders of one do not wait for all. Others may have
- * ended some of them, if the peer is down.
+ * Nodes die one after the other, so that the holders of one do not wait for all. If the
+ * peer is down, others may have ended some of them.
  */
 static void destroy_nodes(struct bus1_peer *peer)
 {
@@ -61,7 +62,7 @@ static void destroy_nodes(struct bus1_peer *peer)
 	}
 }
 
-/* What came and was not received is thrown away, what is still to come is cancelled. */
+/* What came and was not received is thrown away; what is still to come is cancelled. */
 static void end_request(struct bus1_peer *peer, struct bus1_reply *reply)
 {
 	struct bus1_message *message = NULL;
@@ -112,7 +113,7 @@ static void drop_replies(struct bus1_peer *peer)
 }
 
 /*
- * Unlink messages among the entries behind @place, which moves along. Entries of
+ * Unlinks messages among the entries behind @place, which moves along. Entries of
  * one place are looked at in one go, so that none is passed over.
  */
 static bool unlink_messages(struct bus1_peer *peer, struct bus1_place *place,
@@ -136,7 +137,7 @@ static bool unlink_messages(struct bus1_peer *peer, struct bus1_place *place,
 		message = container_of(entry, struct bus1_message, entry);
 		if (message->dest->own.marked)
 			continue;
-		/* Then it is not queued any more, which kept its node. */
+		/* Being queued has kept the node until now. */
 		bus1_node_get(message->dest);
 		bus1_message_dequeued_locked(message);
 		list_add_tail(&entry->link, messages);
@@ -155,7 +156,7 @@ static void drop_message(struct bus1_message *message)
 }
 
 /*
- * Messages that come in from now on stay, and those that are staged. If the peer is
+ * Messages that come in from now on stay, and so do those that are staged. If the peer is
  * down there are neither: its nodes are dead.
  */
 static void drop_messages(struct bus1_peer *peer)
@@ -177,7 +178,7 @@ static void drop_messages(struct bus1_peer *peer)
 	}
 }
 
-/* The first reference of an owner to a node that lives stays. */
+/* An owner's first reference to a live node stays. */
 static void release_handles(struct bus1_peer *peer)
 {
 	struct bus1_handle *handle;
@@ -223,7 +224,7 @@ static void drop_seed(struct bus1_peer *peer)
 	peer->seed = NULL;
 }
 
-/* Gives back the pages that were kept as a cache, if nothing uses the pool. */
+/* Gives back the pages that are kept as a cache, if nothing uses the pool. */
 static void trim_pool(struct bus1_peer *peer)
 {
 	struct bus1_slice slice = {};
@@ -243,7 +244,7 @@ static void trim_pool(struct bus1_peer *peer)
 	spin_unlock(&peer->data);
 }
 
-/* Empty a peer, except for what its seed pins. */
+/* Empties a peer, except for what its seed pins. */
 static void flush_peer(struct bus1_peer *peer)
 {
 	lockdep_assert_held(&peer->local);
@@ -273,10 +274,10 @@ static bool mark_down(struct bus1_peer *peer)
 }
 
 /**
- * bus1_peer_disconnect() - end a peer's part on the bus
+ * bus1_peer_disconnect() - disconnect a peer from the bus
  * @peer:	peer
  *
- * Return: 0, or -ESHUTDOWN if somebody did it already, or is at it.
+ * Return: 0, or -ESHUTDOWN if somebody has done it already, or is doing it.
  */
 int bus1_peer_disconnect(struct bus1_peer *peer)
 {
@@ -293,7 +294,7 @@ int bus1_peer_disconnect(struct bus1_peer *peer)
 	mutex_unlock(&peer->local);
 
 	bus1_peer_drop_spares(peer);
-	/* Otherwise the last slice that a sender still fills takes it along. */
+	/* If a sender still fills a slice, the last one that is freed does this. */
 	spin_lock(&peer->data);
 	file = bus1_pool_detach(&peer->pool);
 	spin_unlock(&peer->data);
@@ -308,7 +309,7 @@ static int reset_locked(struct bus1_peer *peer,
 
 	if (peer->down)
 		return -ESHUTDOWN;
-	/* First, since it may fail. An adopted peer gets them from its new user. */
+	/* First, since it may fail. An adopted peer reserves them from its new user. */
 	if (limits && !(flags & BUS1_RESET_ADOPT))
 		err = bus1_peer_set_limits(peer, limits);
 	if (err)

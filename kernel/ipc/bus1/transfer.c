@@ -70,7 +70,7 @@ static __always_inline void finish(struct gift *gifts, size_t n, int err)
 {
 	size_t i;
 
-	/* Backwards: what was new to the taker is the first of its kind. */
+	/* Backwards: the first of several equal ones was new to the taker. */
 	for (i = n; i--;) {
 		if (err && gifts[i].handle)
 			bus1_handle_unshow(gifts[i].handle, 1);
@@ -116,22 +116,22 @@ static noinline int transfer_many(struct bus1_peer *from, struct bus1_peer *to,
 
 /**
  * bus1_peer_transfer() - give handles from one peer to another
- * @from:	who gives
- * @to:		who takes; may be @from
+ * @from:	peer that gives
+ * @to:		peer that takes; may be @from
  * @transfer:	what to give
  *
  * All or nothing.
  *
  * Return: 0; -ESHUTDOWN; -ENXIO or -EEXIST for what is named, -EINVAL for a reply
- * handle; -ENOBUFS if either
- * may have no more handles; -EFAULT if the store failed; -ENOMEM.
+ * handle; -ENOBUFS if either may have no more handles; -EFAULT if the store failed;
+ * -ENOMEM.
  */
 int bus1_peer_transfer(struct bus1_peer *from, struct bus1_peer *to,
 		       struct bus1_transfer *transfer)
 {
 	struct gift gift __uninitialized;
 
-	/* As most calls: the compiler then has no loops to make. */
+	/* Most calls give one, and the compiler makes no loops then. */
 	if (transfer->n == 1)
 		return give_all(from, to, transfer, &gift, 1);
 	return transfer_many(from, to, transfer);

@@ -12,9 +12,9 @@
  * @n:		how many
  * @from:	IDs at the giving peer
  * @to:		IDs at the taking peer: the result
- * @store:	hands @to to the caller. Called under locks with page faults off; on
- *		failure, which has to be -EFAULT, nothing is given
- * @store_to:	for @store
+ * @store:	hands @to to the caller. Called under mutexes, and turns page faults off;
+ *		if it fails, which has to be with -EFAULT, nothing is given
+ * @store_to:	where @store stores
  */
 struct bus1_transfer {
 	size_t n;

@@ -7,13 +7,13 @@
  * DOC: transactions
  *
  * The steps are explained in queue.c, "order". Between two of them a task can lose
- * the processor for as long as its priority has it, or be stopped. So nobody
- * ever waits for a transaction. The rule is: postpone before it is fixed, help after
- * it.
+ * the processor for as long as its priority makes it wait, or be stopped. So nobody
+ * ever waits for a transaction. The rule is: postpone it before it is fixed, help it
+ * afterwards.
  *
  * One word decides. While it is even the transaction is open, and the word is the
- * highest clock noted. A cmpxchg sets its lowest bit and so fixes the timestamp, and
- * fails if anything changed since its author saw that everything is staged::
+ * highest clock noted. A cmpxchg sets its lowest bit, which fixes the timestamp. It
+ * fails if anything has changed since the author saw that everything is staged::
  *
  *	author				receiver, with something behind the entry
  *	read word; all is staged
@@ -28,20 +28,20 @@
  *	move what is left
  *
  * Steps are idempotent, and each is taken under the lock of one peer, so any number of
- * walkers can go over the destinations at once. They go in array order: so two
- * entries of one transaction in one queue are moved in that order by whomever.
+ * walkers can go over the destinations at once. They go in array order, so two
+ * entries of one transaction in one queue are moved in that order, whoever moves them.
  *
- * Wakes are never left to somebody who may have stopped. A blocked receiver is woken
- * under the lock under which its entry is moved. Who polls is woken without it, since
- * there may be many; that step is noted apart (BUS1_STEP_WOKEN), a walker that finds it
- * missing makes it, and the event is placed after it.
+ * No wake is left to a task that may have stopped. A blocked receiver is woken under
+ * the lock under which its entry is moved. Threads that poll are woken without that
+ * lock, since there may be many. That step is noted apart (BUS1_STEP_WOKEN): a walker
+ * that finds it missing makes it, and the event is placed after it.
  *
- * Bounds. A receive moves each open entry in front of it once and does no more than
- * the rest of each fixed one. An author is made to look again once per postponement,
- * of which a receiver makes fewer and fewer, as the gap doubles.
+ * The work is bounded. A receive moves each open entry in front of it once, and does at
+ * most the rest of each fixed one. An author has to look again once per postponement,
+ * and a receiver makes fewer and fewer of these, as the gap doubles.
  *
- * A transaction is placed, or is given up by its author, while somebody is walking;
- * who comes later finds @walkers at 0 and has nothing to do.
+ * A transaction is placed, or given up by its author, while somebody is walking. A task
+ * that comes later finds @walkers at 0 and has nothing to do.
  */
 
 #include <linux/bug.h>
@@ -93,7 +93,8 @@ bool bus1_tx_note(struct bus1_tx *tx, u64 clock)
  * bus1_tx_touch() - make the author of an open transaction look again
  * @tx:		transaction
  *
- * A full barrier: what the caller stored before can be seen by whoever looks again.
+ * This is a full barrier: what the caller stored before is seen by an author that looks
+ * again.
  *
  * Return: false if the transaction is fixed.
  */
@@ -114,7 +115,7 @@ bool bus1_tx_touch(struct bus1_tx *tx)
  * @queue:	queue whose lock is held
  * @entry:	entry staged on @queue, in front of one that is committed
  *
- * Each time the entry moves twice as far, so that one who is stopped costs a receiver
+ * The entry moves twice as far each time, so an author that is stopped costs a receiver
  * little.
  *
  * Return: false if the transaction is fixed, and the caller is to help.
@@ -143,7 +144,7 @@ void bus1_tx_stage(struct bus1_tx *tx, struct bus1_queue *queue,
 {
 	entry->tx = tx;
 	bus1_queue_stage(queue, entry, (unsigned long)tx);
-	/* Nobody fixes what is not staged everywhere. */
+	/* Nobody fixes a transaction that is not staged everywhere. */
 	WARN_ON_ONCE(!bus1_tx_note(tx, queue->clock));
 }
 

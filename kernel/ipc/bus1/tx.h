@@ -16,10 +16,10 @@
  * @BUS1_STEP_STAGED:	its entry is staged
  * @BUS1_STEP_REFUSED:	the destination refused it, or somebody took it back
  * @BUS1_STEP_MOVED:	its entry has its final place
- * @BUS1_STEP_WOKEN:	all who wait there are told
+ * @BUS1_STEP_WOKEN:	all that wait there have been woken
  *
- * Changed under the destination's data lock, but for the last change. Who read MOVED
- * need not look again.
+ * It changes under the destination's data lock, except for the last change. MOVED stays
+ * true, so a walker that has read it need not look again under the lock.
  */
 enum bus1_step {
 	BUS1_STEP_NEW,
@@ -32,9 +32,9 @@ enum bus1_step {
 /**
  * struct bus1_tx - a transaction over many peers
  * @word:	while it is open the highest clock noted, even; then the same plus 1
- * @walkers:	who is at work on it; once nobody is it is over, for ever
- * @ref:	of one on the heap: one of all walkers together, one per entry
- * @gap:	how far the next receiver postpones it; a hint, so without a lock
+ * @walkers:	how many tasks are at work on it; once there are none it is over, for ever
+ * @ref:	of one on the heap: one for all walkers together, one per entry
+ * @gap:	how far the next receiver postpones it; a hint, so it needs no lock
  * @placed:	whether all its entries have their final place; set once
  * @walk:	takes it from wherever it is to its end, if it is fixed already or may be
  *		fixed by anybody; constant
@@ -77,7 +77,7 @@ static inline struct bus1_tx *bus1_tx_get(struct bus1_tx *tx)
  * @tx:		transaction whose memory the caller keeps meanwhile
  *
  * Return: true, and bus1_tx_help() or bus1_tx_leave() is to follow; false if it is
- * over. Then whoever placed it, or gave it up, did so before.
+ * over, that is, placed or given up.
  */
 static inline bool bus1_tx_enter(struct bus1_tx *tx)
 {
@@ -115,7 +115,7 @@ static inline bool bus1_tx_is_fixed(const struct bus1_tx *tx)
  * @tx:		transaction
  * @word:	even word, read before the caller saw that everything is staged
  *
- * Return: false if the word changed since, and the caller is to look again.
+ * Return: false if the word has changed since then, and the caller is to look again.
  */
 static inline bool bus1_tx_fix(struct bus1_tx *tx, u64 word)
 {

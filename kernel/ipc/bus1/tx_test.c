@@ -113,7 +113,7 @@ static void each_postponement_goes_farther(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, gap, BUS1_GAP_MAX);
 }
 
-/* The other queue was far ahead: then the place does not change. */
+/* If the other queue was far ahead, the place does not change. */
 static void a_postponement_may_change_nothing_but_the_entry(struct kunit *test)
 {
 	struct bus1_queue queue;
@@ -188,8 +188,8 @@ enum step { STAGE, LOOK, FIX, MOVE, PLACE, ADD, KICK, TAKE };
  * @SOUND:	nothing
  * @KEY_PER_QUEUE: the key is not the same in each queue
  * @UNPLACED:	a receiver takes what is moved and not placed
- * @BLIND_FIX:	who fixes does not look again after a postponement
- * @NOT_NOTED:	who postpones does not note the clock
+ * @BLIND_FIX:	the author does not look again after a postponement
+ * @NOT_NOTED:	a receiver that postpones does not note the clock
  * @NO_HELP:	a receiver leaves what is fixed to its author
  */
 enum flaw { SOUND, KEY_PER_QUEUE, UNPLACED, BLIND_FIX, NOT_NOTED, NO_HELP };
@@ -206,8 +206,8 @@ struct action {
 #define N_MULTICAST 7
 
 /*
- * The key of a multicast is its address, so that of the second is higher. @swapped turns
- * that round. Those that are @late only take in a step of their own.
+ * The key of a multicast is its address, so the key of the second is higher. @swapped
+ * turns that round. Receivers that are @late take only in a step of their own.
  */
 struct scenario {
 	const char *name;
@@ -277,7 +277,7 @@ static struct event *event_at(struct world *world, unsigned int e)
 	return &world->of[world->scenario->swapped && e < 2 ? 1 - e : e];
 }
 
-/* Of what is flawed the timestamp may be lower than the queue allows. */
+/* A flaw may make the timestamp lower than the queue allows. */
 static void move(struct event *event, unsigned int at)
 {
 	struct bus1_queue *queue = &event->world->queues[at];
@@ -339,7 +339,7 @@ static void stage(struct world *world, struct event *event, unsigned int at)
 	bus1_tx_note(&event->tx, queue->clock);
 }
 
-/* Who fixes looks again at once; that more happens in between is another schedule. */
+/* The author looks again immediately; more in between is another schedule. */
 static void fix(struct world *world, struct event *event)
 {
 	if (bus1_tx_fix(&event->tx, event->word))
@@ -479,7 +479,7 @@ static bool taken_before(const struct event *a, const struct event *b,
 	return a->rank[at] && a->rank[at] < b->rank[at];
 }
 
-/* Rules 1 and 3: whoever knows of @a and then does @b is received after @a. */
+/* Rules 1 and 3: what begins, as @b, once @a is known is received after @a. */
 static bool reaction_overtakes(const struct event *a, const struct event *b)
 {
 	return a->known < b->began &&
