@@ -65,8 +65,8 @@ void peer_release(int peer, __u64 handle)
 
 void peer_destroy(int peer, __u64 node)
 {
-	check(!syscall(__NR_bus1_nodes_destroy, peer, &node, 1,
-		       BUS1_DESTROY_RELEASE_HANDLES), "bus1_nodes_destroy");
+	check(!syscall(__NR_bus1_node_destroy, peer, &node, 1,
+		       BUS1_DESTROY_RELEASE_HANDLES), "bus1_node_destroy");
 }
 
 void slice_release(int peer, __u64 slice)

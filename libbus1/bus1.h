@@ -186,7 +186,7 @@ int bus1_handle_release(int fd, const uint64_t *handles, size_t n,
 			unsigned int flags);
 
 /**
- * bus1_nodes_destroy() - destroy nodes
+ * bus1_node_destroy() - destroy nodes
  * @fd:		the peer that owns them
  * @nodes:	@n node IDs
  * @n:		how many, at most BUS1_HANDLE_MAX
@@ -203,7 +203,7 @@ int bus1_handle_release(int fd, const uint64_t *handles, size_t n,
  *	EREMOTE		a node of another peer
  *	ESTALE		a node that was destroyed already
  */
-int bus1_nodes_destroy(int fd, const uint64_t *nodes, size_t n,
+int bus1_node_destroy(int fd, const uint64_t *nodes, size_t n,
 		       unsigned int flags);
 
 /**
@@ -339,7 +339,7 @@ struct bus1_request {
  * unused or its holder is gone. It is received like any message, or with
  * bus1_pool_wait_reply().
  *
- * bus1_nodes_destroy() of @request->reply_id cancels: nothing comes then, and the
+ * bus1_node_destroy() of @request->reply_id cancels: nothing comes then, and the
  * ID can be used again at once. ESTALE there: it was too late, and what has come
  * is to be received.
  *
@@ -561,7 +561,7 @@ typedef int (*bus1_earlier_fn)(struct bus1_pool *pool, struct bus1_msg *msg,
  * The request is sent once, whatever happens. On failure @msg is BUS1_MSG_NONE,
  * but for EIO, and its @destination tells: BUS1_HANDLE_INVALID, nothing was sent;
  * @request->reply_id, the request was sent, and is not to be sent again. Then bus1_pool_wait_reply() goes on
- * waiting, bus1_nodes_destroy() cancels, and who does neither will receive the
+ * waiting, bus1_node_destroy() cancels, and who does neither will receive the
  * reply like any message.
  *
  * Nothing was sent:

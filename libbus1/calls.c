@@ -174,10 +174,10 @@ EXPORT int bus1_handle_release(int fd, const uint64_t *handles, size_t n,
 	return syscall(__NR_bus1_handle_release, fd, handles, n, flags);
 }
 
-EXPORT int bus1_nodes_destroy(int fd, const uint64_t *nodes, size_t n,
+EXPORT int bus1_node_destroy(int fd, const uint64_t *nodes, size_t n,
 			      unsigned int flags)
 {
-	return syscall(__NR_bus1_nodes_destroy, fd, nodes, n, flags);
+	return syscall(__NR_bus1_node_destroy, fd, nodes, n, flags);
 }
 
 EXPORT int bus1_slice_release(int fd, const uint64_t *offsets, size_t n,

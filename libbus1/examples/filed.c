@@ -138,7 +138,7 @@ static void file_destroy(struct server *server, struct file *file)
 	uint64_t node = id_of(file);
 
 	file_close(server, file);
-	if (bus1_nodes_destroy(server->peer, &node, 1, 0) < 0)
+	if (bus1_node_destroy(server->peer, &node, 1, 0) < 0)
 		die("cannot destroy the node of %s", file->name);
 }
 

@@ -93,7 +93,7 @@ static void part_with(struct publisher *publisher,
 		printf("publish: %s lost a subscriber at %u of %u\n",
 		       publisher->name, subscriber->read_to, publisher->sent);
 	}
-	if (bus1_nodes_destroy(publisher->peer, &node, 1,
+	if (bus1_node_destroy(publisher->peer, &node, 1,
 			       BUS1_DESTROY_RELEASE_HANDLES) < 0 ||
 	    bus1_handle_release(publisher->peer, &subscriber->inbox, 1, 0) < 0)
 		die("cannot part with a subscriber");

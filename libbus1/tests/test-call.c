@@ -136,7 +136,7 @@ static void cancelled_after_the_deadline(void)
 	struct bus1_msg msg;
 
 	EXPECT_ERRNO(call(&pair, &msg, &request, 1, 0), ETIMEDOUT);
-	EXPECT(!bus1_nodes_destroy(pair.client, &msg.destination, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.client, &msg.destination, 1, 0));
 	EXPECT_ERRNO(answer(&pair, "late"), EHOSTUNREACH);
 	EXPECT_ERRNO(take(&pair, &msg), EAGAIN);
 	pair_free(&pair);
@@ -420,7 +420,7 @@ static void requester_that_is_gone(void)
 
 	EXPECT(!ask(&pair, 16) && !ask(&pair, 24));
 	EXPECT(!next(&pair, &msg, NULL));
-	EXPECT(!bus1_nodes_destroy(pair.client, &id, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.client, &id, 1, 0));
 	EXPECT_ERRNO(next(&pair, &msg, "late"), EHOSTUNREACH);
 	EXPECT(msg.reply != BUS1_HANDLE_INVALID);
 	EXPECT(msg.type == BUS1_MSG_DATA);

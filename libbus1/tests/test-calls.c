@@ -251,15 +251,15 @@ static void handle_release_passes_arrays(void)
 	close(b);
 }
 
-static void nodes_destroy_passes_arrays(void)
+static void node_destroy_passes_arrays(void)
 {
 	int a = bus1_open(0), b = bus1_open(0);
 	uint64_t nodes[] = { 16 | NEW, 32 | NEW }, ids[2], own[] = { 16, 32 };
 
 	EXPECT(!bus1_handle_transfer(a, b, nodes, ids, 2, 0));
-	EXPECT_ERRNO(bus1_nodes_destroy(b, ids, 2, 0), EREMOTE);
-	EXPECT_ERRNO(bus1_nodes_destroy(a, own, 2, 0x80), EINVAL);
-	EXPECT(!bus1_nodes_destroy(a, own, 2, BUS1_DESTROY_RELEASE_HANDLES));
+	EXPECT_ERRNO(bus1_node_destroy(b, ids, 2, 0), EREMOTE);
+	EXPECT_ERRNO(bus1_node_destroy(a, own, 2, 0x80), EINVAL);
+	EXPECT(!bus1_node_destroy(a, own, 2, BUS1_DESTROY_RELEASE_HANDLES));
 	EXPECT(info_of(a).n_nodes == 0 && info_of(a).n_handles == 0);
 	EXPECT(info_of(b).n_queued == 2);
 	close(a);
@@ -395,7 +395,7 @@ static const struct tap_test tests[] = {
 	{ "calls.disconnect_ends_it", disconnect_ends_it },
 	{ "calls.transfer_passes_arrays", transfer_passes_arrays },
 	{ "calls.handle_release_passes_arrays", handle_release_passes_arrays },
-	{ "calls.nodes_destroy_passes_arrays", nodes_destroy_passes_arrays },
+	{ "calls.node_destroy_passes_arrays", node_destroy_passes_arrays },
 	{ "calls.send_passes_everything", send_passes_everything },
 	{ "calls.send_of_nothing", send_of_nothing },
 	{ "calls.send_errors_names_the_cause", send_errors_names_the_cause },

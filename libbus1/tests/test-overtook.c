@@ -240,7 +240,7 @@ static void notices_are_handed_over(void)
 	EXPECT(!ask(&pair, 16));
 	EXPECT(!take_at(&pair, &request));
 	EXPECT(!signal_client(&pair, 1, 8));
-	EXPECT(!bus1_nodes_destroy(pair.server, &node, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.server, &node, 1, 0));
 	EXPECT(!bus1_handle_release(pair.server, &pair.back, 1, 0));
 	EXPECT(!reply_with(&pair, &request, "reply", 6));
 	EXPECT(!fetch_after(&pair, &msg, 16, &seen, 0));
@@ -268,7 +268,7 @@ static void notice_that_is_withdrawn(void)
 	EXPECT(!bus1_send(pair.server, &pair.back, 1, NULL, 0, &node, 1, NULL,
 			  0, 0));
 	node = 80;
-	EXPECT(!bus1_nodes_destroy(pair.server, &node, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.server, &node, 1, 0));
 	EXPECT(!reply_with(&pair, &request, "reply", 6));
 	EXPECT(info_of(pair.client).n_queued == 3);
 	EXPECT(!fetch_after(&pair, &msg, 16, &seen, 0));

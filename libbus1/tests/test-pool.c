@@ -322,7 +322,7 @@ static void discard_skips_dead_handles(void)
 	/* A message that is ordered after the destruction carries both. */
 	EXPECT(!bus1_handle_transfer(pair.from, pair.from, handles, &other, 1, 0));
 	handles[0] = 80;
-	EXPECT(!bus1_nodes_destroy(pair.from, &dead, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.from, &dead, 1, 0));
 	EXPECT(!bus1_send(pair.from, &pair.to, 1, NULL, 0, handles, 2, NULL, 0,
 			  0));
 	EXPECT(!take(&pair, &msg, 0));

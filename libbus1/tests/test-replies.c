@@ -222,7 +222,7 @@ static void cancel_ends_it(void)
 	EXPECT(!ask(&pair, 16));
 	EXPECT_ERRNO(ask(&pair, 16), EEXIST);
 	EXPECT(!take_at(&pair, &msg));
-	EXPECT(!bus1_nodes_destroy(pair.client, &id, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.client, &id, 1, 0));
 	/* All but the handle comes back now, that when its holder lets go. */
 	after = info_of(pair.client);
 	EXPECT(after.used_handles == before.used_handles + 1);
@@ -243,7 +243,7 @@ static void reply_to_who_has_cancelled(void)
 
 	EXPECT(!ask(&pair, 16));
 	EXPECT(!take_at(&pair, &msg));
-	EXPECT(!bus1_nodes_destroy(pair.client, &id, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.client, &id, 1, 0));
 	EXPECT_ERRNO(reply_with(&pair, &msg, "x", 1), EHOSTUNREACH);
 	EXPECT(msg.reply != BUS1_HANDLE_INVALID);
 	EXPECT(!bus1_msg_discard(pair.at, &msg));
@@ -259,10 +259,10 @@ static void cancel_too_late(void)
 
 	EXPECT(!ask(&pair, 16));
 	EXPECT(!answer(&pair, "there"));
-	EXPECT_ERRNO(bus1_nodes_destroy(pair.client, &id, 1, 0), ESTALE);
+	EXPECT_ERRNO(bus1_node_destroy(pair.client, &id, 1, 0), ESTALE);
 	EXPECT(!fetch(&pair, &msg, 16));
 	EXPECT(is_text(&msg, "there"));
-	EXPECT_ERRNO(bus1_nodes_destroy(pair.client, &id, 1, 0), ENXIO);
+	EXPECT_ERRNO(bus1_node_destroy(pair.client, &id, 1, 0), ENXIO);
 	pair_free(&pair);
 }
 
@@ -467,7 +467,7 @@ static void waiter_learns_of_a_cancel(void)
 	EXPECT(!ask(&pair, 16));
 	thread = start(wait_for_one, &waiter);
 	wait_until_asleep(&waiter.tid);
-	EXPECT(!bus1_nodes_destroy(pair.client, &id, 1, 0));
+	EXPECT(!bus1_node_destroy(pair.client, &id, 1, 0));
 	pthread_join(thread, NULL);
 	EXPECT(waiter.error == ESTALE);
 	pair_free(&pair);

@@ -58,7 +58,7 @@ static int call_destroy(void)
 {
 	uint64_t id = 8;
 
-	return bus1_nodes_destroy(-1, &id, 1, 0);
+	return bus1_node_destroy(-1, &id, 1, 0);
 }
 
 static int call_slice_release(void)
@@ -233,7 +233,7 @@ static const struct call {
 	{ "bus1_peer_reset", call_reset, EBADF, 0 },
 	{ "bus1_handle_transfer", call_transfer, EBADF, 0 },
 	{ "bus1_handle_release", call_handle_release, EBADF, 0 },
-	{ "bus1_nodes_destroy", call_destroy, EBADF, 0 },
+	{ "bus1_node_destroy", call_destroy, EBADF, 0 },
 	{ "bus1_slice_release", call_slice_release, EBADF, 0 },
 	{ "bus1_send", call_send, EBADF, 0 },
 	{ "bus1_send_errors", call_send_errors, EBADF, 0 },

@@ -77,7 +77,7 @@
 /** BUS1_RESET_ADOPT - take the caller's identity; needs both flushes */
 #define BUS1_RESET_ADOPT		(1U << 2)
 
-/* bus1_nodes_destroy() */
+/* bus1_node_destroy() */
 /** BUS1_DESTROY_RELEASE_HANDLES - also drop the owner's own reference */
 #define BUS1_DESTROY_RELEASE_HANDLES	(1U << 0)
 

@@ -155,7 +155,6 @@ static void show_claims(struct seq_file *m, const struct bus1_quota *quota)
 
 static void show_peer_locked(struct seq_file *m, struct bus1_peer *peer)
 {
-
 	show_resource(m, "slices", &peer->quota, BUS1_SLICES);
 	show_resource(m, "handles", &peer->quota, BUS1_HANDLES);
 	show_resource(m, "bytes", &peer->quota, BUS1_BYTES);

@@ -190,19 +190,10 @@ static int charge_names(struct job job, struct span span)
 	return err;
 }
 
-static __always_inline int find_slice(struct job *job)
-{
-	u64 serial = 0;
-	int err;
-
-	err = bus1_peer_find_slice(job->peer, job->send->release, &serial);
-	job->serial = serial;
-	return err;
-}
-
 static __always_inline int look_up(struct job *job, struct span span)
 {
 	struct bus1_send *send = job->send;
+	u64 serial = 0;
 	int err = 0;
 
 	if (unlikely(job->peer->down))
@@ -218,7 +209,8 @@ static __always_inline int look_up(struct job *job, struct span span)
 	    !bus1_lookup_is_free(job->peer, send->args.reply_id))
 		err = -EEXIST;
 	if (!err && send->release != BUS1_OFFSET_INVALID)
-		err = find_slice(job);
+		err = bus1_peer_find_slice(job->peer, send->release, &serial);
+	job->serial = serial;
 	if (!err && unlikely(job->created))
 		err = charge_names(*job, span);
 	return err;

@@ -333,7 +333,7 @@ SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
 }
 
 /**
- * sys_bus1_nodes_destroy() - destroy nodes, all or none
+ * sys_bus1_node_destroy() - destroy nodes, all or none
  * @fd:		peer that owns them
  * @nodes:	nodes, and requests whose reply is not wanted any more
  * @n:		how many
@@ -345,7 +345,7 @@ SYSCALL_DEFINE4(bus1_handle_release, int, fd, const __u64 __user *, handles,
  * one is destroyed already, or the reply, or the notice that it will not come, is
  * there. -ENOTUNIQ: one is named twice. -ENOMEM.
  */
-SYSCALL_DEFINE4(bus1_nodes_destroy, int, fd, const __u64 __user *, nodes,
+SYSCALL_DEFINE4(bus1_node_destroy, int, fd, const __u64 __user *, nodes,
 		size_t, n, unsigned int, flags)
 {
 	return call_with_ids(fd, nodes, n, flags, BUS1_DESTROY_FLAGS,

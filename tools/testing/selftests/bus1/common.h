@@ -49,7 +49,7 @@
 #define __NR_bus1_peer_reset		(BUS1_NR_BASE + 3)
 #define __NR_bus1_handle_transfer	(BUS1_NR_BASE + 4)
 #define __NR_bus1_handle_release	(BUS1_NR_BASE + 5)
-#define __NR_bus1_nodes_destroy		(BUS1_NR_BASE + 6)
+#define __NR_bus1_node_destroy		(BUS1_NR_BASE + 6)
 #define __NR_bus1_slice_release		(BUS1_NR_BASE + 7)
 #define __NR_bus1_send			(BUS1_NR_BASE + 8)
 #define __NR_bus1_recv			(BUS1_NR_BASE + 9)
@@ -102,7 +102,7 @@ static inline int sys_release(int fd, const void *handles, size_t n,
 static inline int sys_destroy(int fd, const void *nodes, size_t n,
 			      unsigned int flags)
 {
-	return RET_ERRNO(syscall(__NR_bus1_nodes_destroy, fd, nodes, n, flags));
+	return RET_ERRNO(syscall(__NR_bus1_node_destroy, fd, nodes, n, flags));
 }
 
 static inline int sys_slice_release(int fd, const void *offsets, size_t n,

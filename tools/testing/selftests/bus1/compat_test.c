@@ -179,8 +179,8 @@ TEST_F(compat, nodes_can_be_destroyed)
 	struct arena *m = self->m;
 
 	m->x[0] = self->s.id;
-	EXPECT_EQ(0, CALL(nodes_destroy, self->a, m->x, 1, 0, 0, 0));
-	EXPECT_EQ(-ESTALE, CALL(nodes_destroy, self->a, m->x, 1, 0, 0, 0));
+	EXPECT_EQ(0, CALL(node_destroy, self->a, m->x, 1, 0, 0, 0));
+	EXPECT_EQ(-ESTALE, CALL(node_destroy, self->a, m->x, 1, 0, 0, 0));
 }
 
 TEST_F(compat, vectors_have_the_layout_of_the_abi)

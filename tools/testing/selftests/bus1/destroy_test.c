@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bus1 selftests: bus1_nodes_destroy(), and what the holders learn of it
+ * bus1 selftests: bus1_node_destroy(), and what the holders learn of it
  */
 #include "common.h"
 

@@ -32,7 +32,7 @@ FIXTURE_VARIANT_ADD(kill, in_send) { OP_SEND };
 FIXTURE_VARIANT_ADD(kill, in_send_from_a_shared_peer) { OP_SEND_SHARED };
 FIXTURE_VARIANT_ADD(kill, in_recv) { OP_RECV };
 FIXTURE_VARIANT_ADD(kill, in_handle_transfer) { OP_TRANSFER };
-FIXTURE_VARIANT_ADD(kill, in_nodes_destroy) { OP_DESTROY };
+FIXTURE_VARIANT_ADD(kill, in_node_destroy) { OP_DESTROY };
 FIXTURE_VARIANT_ADD(kill, in_peer_reset) { OP_FLUSH };
 FIXTURE_VARIANT_ADD(kill, in_open_and_disconnect) { OP_OPEN };
 FIXTURE_VARIANT_ADD(kill, with_a_seed) { OP_SEED };
