@@ -54,7 +54,7 @@ __u64 peer_give(int owner, __u64 node, int holder)
 
 __u64 peer_node(int owner, __u64 node)
 {
-	return peer_give(owner, node | BUS1_HANDLE_FLAG_NEW, -1);
+	return peer_give(owner, node | BUS1_HANDLE_FLAG_NEW, owner);
 }
 
 void peer_release(int peer, __u64 handle)

@@ -92,34 +92,46 @@ int bus1_payload_copy(struct bus1_message *message, const void *buffer,
 	return err;
 }
 
+/* What is new to the receiver is charged to its cgroup. */
+static noinline int attach_new(struct bus1_message *message, u32 i,
+			       struct bus1_node *node)
+{
+	struct bus1_ident *ident = bus1_peer_ident(message->peer);
+	struct mem_cgroup *old;
+	int err;
+
+	old = set_active_memcg(ident->memcg);
+	err = bus1_message_attach(message, i, node, BUS1_GFP_RECEIVER);
+	set_active_memcg(old);
+	bus1_ident_put(ident);
+	return err;
+}
+
 /**
  * bus1_payload_attach() - let a message carry handles
  * @message:	message
  * @names:	as many as it was made for; nothing is done for reply handles
  * @n_attached:	incremented for each that was attached, or dead, before memory ran out
  *
- * A handle that is new to the receiver is charged to the receiver's cgroup.
- *
  * Return: 0, or as bus1_handle_attach().
  */
 int bus1_payload_attach(struct bus1_message *message, const struct bus1_name *names,
 			u32 *n_attached)
 {
-	struct bus1_ident *ident = bus1_peer_ident(message->peer);
-	struct mem_cgroup *old;
+	struct bus1_node *node;
 	int err = 0;
 	u32 i;
 
-	old = set_active_memcg(ident->memcg);
 	for (i = 0; i < message->n_handles && !err; i++) {
-		if (names[i].handle)
-			err = bus1_message_attach(message, i,
-						  names[i].handle->node,
-						  BUS1_GFP_RECEIVER);
+		if (names[i].handle) {
+			node = names[i].handle->node;
+			/* Mostly the receiver holds it, or has memory for a handle. */
+			err = bus1_message_attach(message, i, node, 0);
+			if (err == -ENOMEM)
+				err = attach_new(message, i, node);
+		}
 		*n_attached += !err;
 	}
-	set_active_memcg(old);
-	bus1_ident_put(ident);
 	return err;
 }
 

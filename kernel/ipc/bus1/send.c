@@ -639,7 +639,7 @@ static noinline int send_any(struct bus1_peer *peer, struct bus1_send *send)
 {
 	struct span span = {
 		.seed = send->flags & BUS1_SEND_SEED,
-		.n_dests = send->args.n_destinations,
+		.n_dests = send->args.n_destinations ?: 1,
 		.n_handles = send->args.n_handles,
 		.n_files = send->args.n_fds,
 	};
@@ -653,15 +653,15 @@ static noinline int send_any(struct bus1_peer *peer, struct bus1_send *send)
 	};
 	int err = -ENOMEM;
 
-	if (span.seed)
-		span.n_dests = 1;
 	if (span.n_dests > ARRAY_SIZE(few_dests))
 		job.dests = kvcalloc(span.n_dests, sizeof(*job.dests),
 				     GFP_KERNEL_ACCOUNT);
 	if (span.n_handles > ARRAY_SIZE(few_names))
 		job.names = kvcalloc(span.n_handles, sizeof(*job.names),
 				     GFP_KERNEL_ACCOUNT);
-	if (job.dests && job.names)
+	if (span.n_dests == 1 && !span.seed && job.names)
+		err = run(&job, (struct span){ false, 1, span.n_handles, span.n_files });
+	else if (job.dests && job.names)
 		err = run(&job, span);
 	if (job.dests != few_dests)
 		kvfree(job.dests);
