@@ -469,7 +469,7 @@ TEST_F(reset, adopt_while_something_is_charged_is_ebusy)
 	}
 	atomic_store(&f.stop, true);
 	pthread_join(t, NULL);
-	EXPECT_EQ(0, f.wrong);
+	EXPECT_EQ(0, atomic_load(&f.wrong));
 	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
 		EXPECT_EQ(-EBUSY, r);
 	EXPECT_EQ(0, sys_reset(a, NULL, 0, BOTH_AND_ADOPT));

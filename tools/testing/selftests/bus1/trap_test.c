@@ -87,7 +87,7 @@ TEST_F(trap, trap_02_two_senders_do_not_disturb_the_queue)
 	}
 	for (i = 0; i < 2; i++)
 		pthread_join(t[i], NULL);
-	EXPECT_EQ(0, refused);
+	EXPECT_EQ(0, atomic_load(&refused));
 	EXPECT_EQ(-EAGAIN, recv_msg(&self->s.a, &r));
 }
 
@@ -124,7 +124,7 @@ TEST_F(trap, trap_05_flush_against_senders_keeps_the_queue_going)
 	}
 	atomic_store(&stop, true);
 	pthread_join(t, NULL);
-	EXPECT_EQ(0, refused);
+	EXPECT_EQ(0, atomic_load(&refused));
 	drain(&self->s.a);
 	ASSERT_EQ(0, send_bytes(self->b, s.h, "after", 5));
 	EXPECT_TRUE(is_readable(self->a));
@@ -184,7 +184,7 @@ TEST_F(trap, trap_08_nothing_is_made_on_an_owner_that_shuts_down)
 		;
 	ASSERT_EQ(0, sys_disconnect(self->a, 0));
 	pthread_join(t, NULL);
-	EXPECT_EQ(0, refused);
+	EXPECT_EQ(0, atomic_load(&refused));
 	while (!recv_msg(&self->s.b, &r)) {
 		ASSERT_EQ(BUS1_MSG_NODE_DESTROY, r.type);
 		ASSERT_EQ(0, release_one(self->b, r.destination));
