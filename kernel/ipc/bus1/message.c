@@ -111,6 +111,7 @@ static void give_back(struct bus1_message *message)
 	if (message->slice.size)
 		bus1_message_free_slice_locked(message);
 	bus1_quota_uncharge(&peer->quota, message->claim, &message->charged);
+	message->charged = (struct bus1_amount){};
 	if (unlikely(peer->down))
 		file = bus1_pool_detach(&peer->pool);
 	else if (bus1_message_keep_locked(message))

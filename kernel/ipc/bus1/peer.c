@@ -371,11 +371,16 @@ void bus1_peer_wake(struct bus1_peer *peer)
  */
 void bus1_peer_wake_all(struct bus1_peer *peer)
 {
-	struct bus1_waiter *waiter, *next;
+	struct bus1_waiter *waiter;
+	size_t steps = 0;
 
 	spin_lock(&peer->data);
-	list_for_each_entry_safe(waiter, next, &peer->receivers, link)
+	while ((waiter = list_first_entry_or_null(&peer->receivers,
+						  struct bus1_waiter, link))) {
 		wake_waiter_locked(peer, waiter);
+		/* Nobody begins to wait any more. */
+		bus1_peer_relax_locked(peer, ++steps);
+	}
 	spin_unlock(&peer->data);
 	wake_up_interruptible_all(&peer->pollers);
 }

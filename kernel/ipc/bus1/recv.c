@@ -462,26 +462,25 @@ int bus1_await_begin(struct bus1_await *await, struct bus1_peer *peer, u64 id)
 }
 
 /**
- * bus1_await_end() - leave
- * @await:	the calling thread
+ * bus1_await_leave() - leave without the reply
+ * @await:	the calling thread, registered
  * @peer:	requester
  */
-void bus1_await_end(struct bus1_await *await, struct bus1_peer *peer)
+void bus1_await_leave(struct bus1_await *await, struct bus1_peer *peer)
 {
 	struct bus1_reply *reply;
 	bool wake = false;
 
-	/* A thread that took the reply has left already. */
-	if (!await->reply)
-		return;
 	/* A receive of the entry in front holds it. */
 	mutex_lock(&peer->local);
 	spin_lock(&peer->data);
 	reply = bus1_reply_leave_locked(await, &wake);
+	if (wake)
+		bus1_peer_wake_locked(peer);
 	spin_unlock(&peer->data);
 	mutex_unlock(&peer->local);
 	if (wake)
-		bus1_peer_wake(peer);
+		bus1_peer_wake_pollers(peer);
 	bus1_reply_free(reply);
 }
 
@@ -538,7 +537,8 @@ static int take_reply(struct bus1_reply *reply, struct bus1_peer *peer,
 	spin_lock(&peer->data);
 	state = reply->state;
 	if (likely(state == BUS1_REPLY_ANSWERED || state == BUS1_REPLY_DROPPED)) {
-		out->n_overtaken = bus1_reply_overtakes_locked(reply);
+		if (peer->queue.n_entries)
+			out->n_overtaken = bus1_reply_overtakes_locked(reply);
 		if (out->n_overtaken)
 			out->flags |= BUS1_MSG_FLAG_OVERTOOK;
 	}

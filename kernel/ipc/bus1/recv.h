@@ -44,6 +44,18 @@ int bus1_peer_recv(struct bus1_peer *peer, struct bus1_recv *recv);
 int bus1_await_begin(struct bus1_await *await, struct bus1_peer *peer, u64 id);
 int bus1_await_reply(struct bus1_await *await, struct bus1_peer *peer,
 		     struct bus1_recv *recv);
-void bus1_await_end(struct bus1_await *await, struct bus1_peer *peer);
+void bus1_await_leave(struct bus1_await *await, struct bus1_peer *peer);
+
+/**
+ * bus1_await_end() - leave
+ * @await:	the calling thread
+ * @peer:	requester
+ */
+static inline void bus1_await_end(struct bus1_await *await, struct bus1_peer *peer)
+{
+	/* A thread that took the reply has left already. */
+	if (unlikely(await->reply))
+		bus1_await_leave(await, peer);
+}
 
 #endif /* _BUS1_RECV_H */

@@ -80,6 +80,9 @@ struct bus1_reply *bus1_request_pay(struct bus1_peer *peer,
 	if (unlikely(err)) {
 		spin_lock(&peer->data);
 		peer->n_waiting -= !!await;
+		/* The handle that the reply would have been is not in the room's charge. */
+		if (room && room->charged.of[BUS1_SLICES])
+			bus1_quota_uncharge(&peer->quota, NULL, &bus1_one_handle);
 		spin_unlock(&peer->data);
 		bus1_message_free(room);
 		bus1_reply_free(asks);
