@@ -10,12 +10,10 @@
 #include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/restart_block.h>
 #include <linux/slab.h>
 #include <linux/syscalls.h>
-#include <linux/thread_info.h>
 #include <linux/time_namespace.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -69,9 +67,7 @@ static __always_inline int check_send_args(const struct bus1_send_args *args, u3
 	if (!(flags & BUS1_SEND_HANDLES) != !args->n_handles ||
 	    !(flags & BUS1_SEND_FDS) != !args->n_fds)
 		return -EINVAL;
-	if (seed != !args->n_destinations)
-		return -EINVAL;
-	if (seed && (flags & BUS1_SEND_CONTINUE))
+	if (seed != !args->n_destinations || (seed && (flags & BUS1_SEND_CONTINUE)))
 		return -EINVAL;
 	if (args->n_destinations > BUS1_DEST_MAX ||
 	    args->n_vecs > BUS1_VEC_MAX || args->n_handles > BUS1_HANDLE_MAX ||
@@ -328,13 +324,21 @@ struct recv_call {
 
 static __always_inline int put_data(const struct recv_call *call)
 {
-	const struct bus1_recv *recv = &call->recv;
+	const u64 *from = call->recv.data;
+	u64 __user *to = call->buffer;
+	size_t n = call->recv.n_data;
 
-	if (!recv->n_data)
+	if (!n)
 		return 0;
-	if (!user_write_access_begin(call->buffer, recv->n_data))
+	if (!user_write_access_begin(to, n))
 		return -EFAULT;
-	unsafe_copy_to_user(call->buffer, recv->data, recv->n_data, fault);
+	for (; n >= 4 * sizeof(*to); n -= 4 * sizeof(*to), to += 4, from += 4) {
+		unsafe_put_user(from[0], &to[0], fault);
+		unsafe_put_user(from[1], &to[1], fault);
+		unsafe_put_user(from[2], &to[2], fault);
+		unsafe_put_user(from[3], &to[3], fault);
+	}
+	unsafe_copy_to_user((char __user *)to, (const char *)from, n, fault);
 	user_write_access_end();
 	return 0;
 
